@@ -235,10 +235,19 @@ class GroupAdmin(ReadOnly, admin.ModelAdmin[Group]):
 class ApiTokenAdmin(WrittenElsewhere, admin.ModelAdmin[ApiToken]):
     """API tokens: whose they are and when they were last used. Deleting one ends it at once."""
 
-    list_display = ("__str__", "membership", "created_at", "expires_at", "last_used_at")
+    list_display = ("__str__", "membership", "ceiling", "created_at", "expires_at", "last_used_at")
     list_select_related = ("membership__user", "membership__organization")
     search_fields = ("name", "membership__user__email", "membership__organization__name")
-    fields = ("name", "membership", "created_at", "expires_at", "last_used_at")
+    fields = (
+        "name",
+        "membership",
+        "ceiling",
+        "instance_ids",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "last_used_from",
+    )
 
 
 def _principal(request: HttpRequest) -> Principal:

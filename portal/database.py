@@ -39,7 +39,7 @@ def is_busy(error: BaseException | None) -> bool:
 def why_no_write(wait_seconds: float) -> str:
     """Try to write one row; return "" on success, else a sentence. Waits at most `wait_seconds` for the lock."""
     try:
-        with _lock_wait(wait_seconds), transaction.atomic():
+        with lock_wait(wait_seconds), transaction.atomic():
             WriteMark.objects.update_or_create(pk=WriteMark.ONLY, defaults={"at": timezone.now()})
     except DatabaseError as error:
         logger.exception("A trial write failed")
@@ -48,7 +48,7 @@ def why_no_write(wait_seconds: float) -> str:
 
 
 @contextmanager
-def _lock_wait(seconds: float) -> Iterator[None]:
+def lock_wait(seconds: float) -> Iterator[None]:
     """Limit the time that statements of this connection wait for a lock to `seconds`."""
     milliseconds = int(seconds * 1000)
     if connection.vendor == "sqlite":

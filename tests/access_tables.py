@@ -27,6 +27,14 @@ GET  account_change_password            302    200     200   200      200   200
 POST account_change_password            302    200     200   200      200   200
 GET  mfa_index                          302    200     200   200      200   200
 POST mfa_index                          302    405     405   405      405   405
+GET  tokens                             302    200     200   200      200   404
+POST tokens                             302    405     405   405      405   405
+GET  token_new                          302    302     302   302      302   404
+POST token_new                          302    302     302   302      302   404
+GET  token_revoke                       302    404     403   200      404   404
+POST token_revoke                       302    404     403   302      404   404
+GET  organization_tokens                302    403     200   200      200   404
+POST organization_tokens                302    405     405   405      405   405
 GET  mfa_authenticate                   302    302     302   302      302   302
 POST mfa_authenticate                   302    302     302   302      302   302
 GET  account_reauthenticate             302    200     200   200      200   200

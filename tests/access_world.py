@@ -146,6 +146,7 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "person": world.person,
         "group": world.group,
         "plan": world.plan,
+        "token": world.token,
         # Nobody's of these roles.
         "session": world.plan,
         "mfa": SimpleNamespace(pk=1),

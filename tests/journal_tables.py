@@ -54,6 +54,8 @@ ACTS_OF_PAGES = {
         "sessions_end": _CONFIRMED,
         "session_end": _CONFIRMED,
         "person_factor": _CONFIRMED,
+        "token_new": _CONFIRMED,
+        "token_revoke": "apitoken.deleted",
         "api-nothing-here": "- there is nothing",
         "organization_switch": "- a choice of the session",
         "organization_settings": "organization.renamed",

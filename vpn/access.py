@@ -6,6 +6,7 @@ gets 403, except that a member does not see other members' peers either (404).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from portal.access import require_admin, require_reader
+from portal.exceptions import InvalidInput
 from portal.models import Membership
 from vpn.models import AskedPlan, ChangePlan, Instance, Peer, Site
 from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
@@ -21,9 +23,26 @@ from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 def instances_of(member: Membership) -> InstanceQuerySet:
     """The organization's instances, for members who may read everything."""
     require_reader(member)
-    return Instance.objects.filter(organization=member.organization_id).select_related(
-        "region", "server", "observation", "public_name"
+    found = Instance.objects.filter(organization=member.organization_id)
+    if member.acting_instances is not None:
+        found = found.filter(pk__in=member.acting_instances)
+    return found.select_related("region", "server", "observation", "public_name")
+
+
+def find_token_instances(member: Membership, wanted: Iterable[UUID]) -> list[UUID]:
+    """The ids of instances that a token of this member is limited to.
+
+    Raises InvalidInput if there is none, or if the member may not see one.
+    """
+    asked = set(wanted)
+    if not asked:
+        raise InvalidInput.in_field("instances", "Name at least one instance.")
+    known = (
+        set(instances_of(member).filter(pk__in=asked).values_list("pk", flat=True)) if member.sees_everything else ()
     )
+    if asked - set(known):
+        raise InvalidInput.in_field("instances", "There is no such instance.")
+    return sorted(asked)
 
 
 def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:

@@ -22,6 +22,8 @@ from vpn.views.profiles import my
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
 from vpn.views.sites import site
+from vpn.views.tokens import create as token_new
+from vpn.views.tokens import page as tokens
 
 _INSTANCES = [
     path("", instance.instances, name="instances"),
@@ -64,4 +66,11 @@ _PEERS = [
     path("my/", my.my, name="my"),
 ]
 
-urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS]
+_TOKENS = [
+    path("accounts/tokens/", tokens.tokens, name="tokens"),
+    path("accounts/tokens/new/", token_new.token_new, name="token_new"),
+    path("accounts/tokens/<uuid:pk>/revoke/", tokens.token_revoke, name="token_revoke"),
+    path("settings/tokens/", tokens.organization_tokens, name="organization_tokens"),
+]
+
+urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS, *_TOKENS]

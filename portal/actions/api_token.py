@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +14,7 @@ from portal.actions.acting import acted
 from portal.actions.quota import require_room
 from portal.exceptions import InvalidInput
 from portal.models import ApiToken, Membership, Principal, Quota
-from portal.models.api_token import DEFAULT_LIFE
+from portal.models.api_token import DEFAULT_LIFE, Ceiling
 from portal.validators import clean_token_name
 
 # How long expired tokens are still shown to their owner, and how many. They do not count for the quota.
@@ -27,21 +29,33 @@ def default_end() -> datetime:
 
 
 def create_token(
-    membership: Membership, *, by: Principal, name: str = "", expires_at: datetime | None = None
+    membership: Membership,
+    *,
+    by: Principal,
+    name: str = "",
+    expires_at: datetime | None = None,
+    ceiling: Ceiling | None = None,
+    instances: Iterable[UUID] | None = None,
 ) -> tuple[ApiToken, str]:
     """Create a token of an active member and return it with its text, which cannot be read again.
 
-    With `expires_at` None it does not expire.
+    With `expires_at` None it does not expire. Without `ceiling` it gets the highest of the member's role. `instances`
+    are the only ones that it may be used for, as `vpn.access.find_token_instances` returns them; None for all.
 
     Raises InvalidInput or QuotaReached.
     """
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidInput.in_field("expires_at", "Choose a time in the future.")
+    highest = Ceiling.highest_of(membership)
+    if ceiling == Ceiling.MANAGE and highest == Ceiling.READ:
+        raise InvalidInput.in_field("ceiling", "Auditors only read, and so do their tokens.")
     label = clean_token_name(name)
     with transaction.atomic():
         require_room(membership.organization_id, Quota.API_TOKENS)
         _forget_expired(membership)
-        made, text = ApiToken.issue(membership, name=label, expires_at=expires_at)
+        made, text = ApiToken.issue(
+            membership, name=label, expires_at=expires_at, ceiling=ceiling or highest, instances=instances
+        )
         acted(by, "created", made)
     return made, text
 

@@ -17,7 +17,7 @@ from portal.models.journal import PORTAL_JOURNAL
 
 # By the kind of the object; a dot follows a relation.
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "apitoken": ("name", "expires_at", "membership.user.email"),
+    "apitoken": ("name", "ceiling", "instance_ids", "expires_at", "membership.user.email"),
     "cloudaccount": ("provider", "location", "size", "image", "network", "endpoint", "project", "domain", "capacity"),
     "group": ("name",),
     "instance": (

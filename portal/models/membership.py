@@ -58,6 +58,8 @@ class Membership(models.Model):
 
     # The API token of the current request, or None on pages. Not a column.
     acting_token: Principal | None = None
+    # The only instances that this token may be used for; None without a limit. Not a column.
+    acting_instances: frozenset[UUID] | None = None
 
     objects: ClassVar = MembershipQuerySet.as_manager()
 

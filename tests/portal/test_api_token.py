@@ -11,6 +11,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from portal.models import ApiToken, Membership, MembershipState, Organization
+from portal.models.api_token import Ceiling
+from tests.factories import make_instance, make_organization
+from vpn.models import Instance
 
 
 def run(*arguments: str) -> str:
@@ -57,7 +60,46 @@ def test_a_token_has_a_name_and_ends_in_a_year_unless_told_otherwise(member: Mem
     assert _made(member, "--never").expires_at is None
 
 
-@pytest.mark.parametrize("arguments", [("--days", "0"), ("--days", "99999999"), ("--name", "x" * 61)])
+def test_a_token_gets_limits(admin: Membership, instance: Instance) -> None:
+    other = make_instance(admin.organization, name="Other")
+    named = ("--instance", instance.hostname, "--instance", str(other.pk))
+    token = _made(admin, "--ceiling", "read", "--expires", "2099-01-31", *named)
+    assert token.ceiling == Ceiling.READ
+    assert set(token.instances or ()) == {instance.pk, other.pk}
+    assert token.expires_at is not None
+    assert token.expires_at.isoformat().startswith("2099-01-31T23:59:59")
+    assert _made(admin).instances is None
+    assert _made(admin).ceiling == Ceiling.MANAGE
+
+
+def test_a_token_of_an_auditor_reads(auditor: Membership) -> None:
+    assert _made(auditor).ceiling == Ceiling.READ
+    with pytest.raises(CommandError, match="Auditors only read"):
+        run(auditor.user.email, "--ceiling", "manage")
+
+
+def test_an_instance_is_one_that_the_member_may_see(member: Membership, admin: Membership, instance: Instance) -> None:
+    with pytest.raises(CommandError, match="may not see instances"):
+        run(member.user.email, "--instance", instance.hostname)
+    with pytest.raises(CommandError, match="has no instance nowhere"):
+        run(admin.user.email, "--instance", "nowhere")
+    elsewhere = make_instance(make_organization("Elsewhere"), name="Elsewhere")
+    with pytest.raises(CommandError, match="has no instance"):
+        run(admin.user.email, "--instance", str(elsewhere.pk))
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--days", "0"),
+        ("--days", "99999999"),
+        ("--name", "x" * 61),
+        ("--expires", "2020-01-31"),
+        ("--expires", "soon"),
+        ("--ceiling", "all"),
+    ],
+)
 def test_a_wrong_option_is_told(member: Membership, arguments: tuple[str, str]) -> None:
     with pytest.raises(CommandError):
         run(member.user.email, *arguments)
@@ -75,7 +117,7 @@ def test_tokens_are_listed_without_their_text(member: Membership) -> None:
     token = _made(member, "--name", "Backup", "--never")
     out = StringIO()
     call_command("api_tokens", "list", member.user.email, stdout=out)
-    assert out.getvalue() == f"{token.pk}  Backup: does not expire, never used\n"
+    assert out.getvalue() == f"{token.pk}  Backup: manage, all instances, does not expire, never used\n"
     out = StringIO()
     call_command("api_tokens", "list", member.user.email, "--json", stdout=out)
     (shown,) = json.loads(out.getvalue())

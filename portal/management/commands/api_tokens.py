@@ -47,7 +47,8 @@ class Command(BaseCommand):
             over = "expired" if token.is_expired else "expires"
             end = f"{over} {_time(token.expires_at)}" if token.expires_at else "does not expire"
             used = f"last used {_time(token.last_used_at)}" if token.last_used_at else "never used"
-            self.stdout.write(f"{token.pk}  {token.name or '(no name)'}: {end}, {used}")
+            limits = f"{token.ceiling}, {_reach(token)}"
+            self.stdout.write(f"{token.pk}  {token.name or '(no name)'}: {limits}, {end}, {used}")
 
     def _revoke(self, ids: list[UUID]) -> None:
         found = {token.pk: token for token in ApiToken.objects.filter(pk__in=ids)}
@@ -58,6 +59,10 @@ class Command(BaseCommand):
             note_command("token_revoked", token=token.pk, member=token.membership_id)
 
 
+def _reach(token: ApiToken) -> str:
+    return "all instances" if token.instances is None else f"{len(token.instances)} instances"
+
+
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
@@ -65,4 +70,5 @@ def _time(moment: datetime) -> str:
 def _shown(token: ApiToken) -> dict[str, Any]:
     times = ("created_at", "expires_at", "last_used_at")
     shown = {field: moment.isoformat() if (moment := getattr(token, field)) else None for field in times}
-    return {"id": str(token.pk), "name": token.name, **shown, "expired": token.is_expired}
+    limits = {"ceiling": token.ceiling, "instances": token.instance_ids}
+    return {"id": str(token.pk), "name": token.name, **limits, **shown, "expired": token.is_expired}

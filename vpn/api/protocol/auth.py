@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
+from django.db import DatabaseError
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -11,12 +13,17 @@ from ninja.security import HttpBearer
 
 from portal.access import mark_checked
 from portal.audit.log import note_sometimes
+from portal.database import lock_wait
 from portal.models import ApiToken, Membership, MembershipState
-from portal.web.client_address import counted_as
+from portal.web.client_address import counted_as, parse_address
 from vpn.api.protocol.errors import Refusal
+from vpn.api.protocol.limits import check_limits
 from vpn.api.protocol.throttling import count_call, count_wrong
 
+logger = logging.getLogger(__name__)
 USE_NOTED_EVERY = timedelta(minutes=1)
+# How long a call waits at most to note its use, in seconds.
+_PATIENCE = 0.05
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="vpn"'}
 _CHALLENGE_WRONG = {"WWW-Authenticate": 'Bearer realm="vpn", error="invalid_token"'}
 
@@ -47,9 +54,11 @@ class ApiTokenAuth(HttpBearer):
         mark_checked(request)
         request._api_token = found  # type: ignore[attr-defined]  # noqa: SLF001
         count_call(request, found)
-        _note_use(found)
+        _note_use(request, found)
         _log_use(request, found)
+        check_limits(request, found)
         found.membership.acting_token = found.principal
+        found.membership.acting_instances = found.instances
         return found.membership
 
 
@@ -78,8 +87,15 @@ def _log_use(request: HttpRequest, token: ApiToken) -> None:
     request._audited = False  # type: ignore[attr-defined]  # noqa: SLF001 - the act itself is noted as well
 
 
-def _note_use(token: ApiToken) -> None:
-    # Written at most once a minute: that shows which tokens are in use, and most reads then write nothing.
+def _note_use(request: HttpRequest, token: ApiToken) -> None:
+    """Write down the use at most once a minute, so that most reads write nothing. A busy database leaves it out."""
     now = timezone.now()
-    if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    if token.last_used_at is not None and token.last_used_at >= now - USE_NOTED_EVERY:
+        return
+    address = parse_address(request.META.get("REMOTE_ADDR", ""))
+    used = {"last_used_at": now, "last_used_from": str(address) if address else None}
+    try:
+        with lock_wait(_PATIENCE):
+            ApiToken.objects.filter(pk=token.pk).update(**used)
+    except DatabaseError as error:
+        logger.warning("The use of a token was not noted: %s", type(error).__name__)

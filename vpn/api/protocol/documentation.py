@@ -12,7 +12,7 @@ _WORDS = {
     "Idempotency-Key": "A text of yours. A call repeated with the same key and body is answered again, not done again.",
 }
 DESCRIPTION = """
-Everything that the portal's pages can do. Make a token with `manage.py api_token EMAIL` and send it as
+Everything that the portal's pages can do. Make a token under “Your account” and send it as
 `Authorization: Bearer TOKEN`; it acts as that member of that organization.
 
 **Roles.** Admins change, auditors read. Members see their own user and their own peers, and may make share tokens for
@@ -39,13 +39,15 @@ API calls a minute, of all tokens of the organization together, are refused with
 
 **Tokens.** `GET`, `POST /tokens` and `DELETE /tokens/{id}` are about the caller's own. A token ends when it expires
 (401, `token-expired`), when it is revoked, when its owner's password is reset, and when the owner is deactivated or
-removed.
+removed. A token with the ceiling `read` makes no changes (403, `token-reads-only`). For a token limited to `instances`,
+others are not there (404), lists leave them out, and calls about the whole organization are refused (403,
+`token-instances-only`).
 """
 
 
 def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
-    """The `response=` of a call: its success and its refusals; 401 and 429 are always possible."""
-    return {**success, **dict.fromkeys((401, *refusals, 429), ErrorOut)}
+    """The `response=` of a call: its success and its refusals; 401, 403 and 429 are always possible."""
+    return {**success, **dict.fromkeys((401, 403, *refusals, 429), ErrorOut)}
 
 
 def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:

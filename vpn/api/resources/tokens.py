@@ -11,6 +11,7 @@ from ninja import Query, Router
 
 from portal.actions.api_token import create_token, default_end, revoke_token
 from portal.models import ApiToken
+from vpn.access import find_token_instances
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of, token_of
 from vpn.api.protocol.bodies import read
@@ -40,9 +41,20 @@ def list_tokens(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 )
 @idempotent
 def post_api_token(request: HttpRequest) -> HttpResponse:
-    """Create a token that acts as the caller. Its text is in this answer and never shown again."""
+    """Create a token that acts as the caller; only a token without limits can.
+
+    Its text is in this answer and never shown again.
+    """
     caller, body = token_of(request), read(request, ApiTokenCreate)
-    made, text = create_token(caller.membership, by=caller.principal, name=body.name, expires_at=_end(body, caller))
+    member = member_of(request)
+    made, text = create_token(
+        member,
+        by=caller.principal,
+        name=body.name,
+        expires_at=_end(body, caller),
+        ceiling=body.ceiling,
+        instances=None if body.instances is None else find_token_instances(member, body.instances),
+    )
     shown = NewApiTokenOut(**show_token(made, caller).model_dump(), token=text)
     return one(shown, status=201)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from portal.models import ApiToken
-from portal.models.api_token import DEFAULT_LIFE
+from portal.models.api_token import DEFAULT_LIFE, Ceiling
 from vpn.api.schemas.base import In, Moment, Out, Text
 
 
@@ -17,6 +17,10 @@ class ApiTokenCreate(In):
     """A new token of the caller."""
 
     name: Text = Field("", description="What it is used for, at most 60 characters.")
+    ceiling: Ceiling | None = Field(None, description="Absent: `manage`, for auditors `read`.")
+    instances: list[UUID] | None = Field(
+        None, max_length=1000, description="The only ones that it may be used for, for admins and auditors. Null: all."
+    )
     expires_at: Moment | None = Field(
         None,
         description=f"Absent: in {DEFAULT_LIFE.days} days. Null: never. No later than the token that makes it.",
@@ -30,6 +34,8 @@ class ApiTokenOut(Out):
 
     id: UUID
     name: str
+    ceiling: Ceiling
+    instances: list[UUID] | None
     created_at: datetime
     expires_at: datetime | None
     expired: bool
@@ -48,6 +54,8 @@ def show_token(token: ApiToken, caller: ApiToken) -> ApiTokenOut:
     return ApiTokenOut(
         id=token.pk,
         name=token.name,
+        ceiling=Ceiling(token.ceiling),
+        instances=None if token.instances is None else sorted(token.instances),
         created_at=token.created_at,
         expires_at=token.expires_at,
         expired=token.is_expired,
