@@ -72,6 +72,8 @@ POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")
 # For how long ended rows are kept (vpn/jobs/tidy.py). The API tells the traffic of the present month.
 ACTIVITY_DAYS = read_days(env, "ACTIVITY_DAYS", default=400, least=1)
 TRAFFIC_DAYS = read_days(env, "TRAFFIC_DAYS", default=400, least=31)
+# Of the portal's own journal, and of organizations that set nothing else.
+JOURNAL_DAYS = read_days(env, "JOURNAL_DAYS", default=400, least=30)
 MAIL_DAYS = read_days(env, "MAIL_DAYS", default=30, least=1)
 
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)

@@ -12,6 +12,8 @@ from portal.models.api_token import NAME_LENGTH as TOKEN_NAME_LENGTH
 NAME_LENGTH = 60
 EMAIL_LENGTH = 254
 GROUP_NAME_LENGTH = 40
+LEAST_JOURNAL_DAYS = 30
+MOST_JOURNAL_DAYS = 36_500
 
 
 def clean_email(email: str) -> str:
@@ -42,6 +44,15 @@ def clean_organization_name(name: str) -> str:
     if not text:
         raise InvalidInput.in_field("name", f"Enter a name of at most {NAME_LENGTH} characters.")
     return text
+
+
+def clean_journal_days(days: int | None) -> int | None:
+    """Return for how many days a journal is kept; None means the portal's default. Raises InvalidInput."""
+    if days is not None and not LEAST_JOURNAL_DAYS <= days <= MOST_JOURNAL_DAYS:
+        raise InvalidInput.in_field(
+            "journal_days", f"Choose {LEAST_JOURNAL_DAYS} to {MOST_JOURNAL_DAYS:,} days, or nothing for the default."
+        )
+    return days
 
 
 def clean_group_name(name: str) -> str:

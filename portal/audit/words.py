@@ -72,6 +72,7 @@ WORDS: Final = {
     "operation.succeeded": _("Operation finished"),
     "organization.created": _("Organization created"),
     "organization.journal_exported": _("Journal exported"),
+    "organization.journal_retention_changed": _("Retention of the journal changed"),
     "organization.renamed": _("Organization renamed"),
     "organization.second_factor_made_optional": _("Second factor no longer required"),
     "organization.second_factor_required": _("Second factor required of every member"),

@@ -6,13 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from portal.exceptions import InvalidInput
 from portal.models import Organization, Quota
 from portal.models.quota import DEFAULT_LIMITS
 from portal.quotas import quota_uses
-from portal.validators import EMAIL_LENGTH, NAME_LENGTH, clean_name, clean_organization_name
+from portal.validators import (
+    EMAIL_LENGTH,
+    LEAST_JOURNAL_DAYS,
+    MOST_JOURNAL_DAYS,
+    NAME_LENGTH,
+    clean_name,
+    clean_organization_name,
+)
 
 # In the order of Quota.
 LIMIT_FIELDS = tuple(f"most_{quota.value}" for quota in Quota)
@@ -33,6 +41,20 @@ class OrganizationForm(forms.Form):
         required=False,
         help_text="Members without one are led to set it up first. Tunnels and API tokens are not affected.",
     )
+    journal_days = forms.IntegerField(
+        label="Days for which the journal is kept",
+        required=False,
+        min_value=LEAST_JOURNAL_DAYS,
+        max_value=MOST_JOURNAL_DAYS,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[
+            "journal_days"
+        ].help_text = (
+            f"Older lines are removed for good. At least {LEAST_JOURNAL_DAYS}. Empty: {settings.JOURNAL_DAYS:,}."
+        )
 
 
 class StaffOrganizationNameForm(forms.ModelForm[Organization]):

@@ -5,6 +5,7 @@ from portal.models.browser_session import BrowserSession
 from portal.models.factor_secret import FactorSecret
 from portal.models.group import Group
 from portal.models.journal import JournalEntry
+from portal.models.journal_head import JournalHead
 from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
@@ -20,6 +21,7 @@ __all__ = [
     "FactorSecret",
     "Group",
     "JournalEntry",
+    "JournalHead",
     "Mail",
     "MailKind",
     "Membership",

@@ -89,6 +89,9 @@ class JournalEntry(models.Model):
     operation = models.UUIDField(null=True, blank=True)
     # JSON as text, so that its bytes stay what the hash was made of: `changes` and `details`.
     document = models.TextField(default="{}")
+    # Set once, a little later, by the job that seals lines (portal.audit.chain).
+    position = models.PositiveBigIntegerField(null=True, editable=False)
+    hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - NULL until it is sealed
 
     objects: ClassVar = JournalQuerySet.as_manager()
 
@@ -105,6 +108,12 @@ class JournalEntry(models.Model):
                 condition=Q(instance_id__isnull=False),
             ),
             models.Index(fields=["cause"], name="journal_by_cause", condition=Q(cause__isnull=False)),
+            models.Index(fields=["organization_id", "id"], name="journal_unsealed", condition=Q(position__isnull=True)),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["organization_id", "position"], name="journal_position", condition=Q(position__isnull=False)
+            )
         ]
 
     def __str__(self) -> str:

@@ -18,6 +18,8 @@ class Organization(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     # Members without a second factor can only set one up. API tokens are not affected.
     second_factor_required = models.BooleanField(default=False, db_default=False)
+    # How long lines of its journal are kept, in days; NULL means JOURNAL_DAYS.
+    journal_days = models.PositiveIntegerField(null=True, blank=True)
     most_instances = limit_column(Quota.INSTANCES)
     most_provisioning = limit_column(Quota.PROVISIONING)
     most_peers = limit_column(Quota.PEERS)

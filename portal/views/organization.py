@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
+from portal.actions.journal import set_retention
 from portal.actions.organization import rename_organization
 from portal.actions.second_factor import require_second_factor
 from portal.exceptions import InvalidInput
@@ -32,11 +33,12 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization_settings(request: HttpRequest) -> HttpResponse:
-    """The organization's name, its rule for second factors, and use of quotas: admins change them, auditors read."""
+    """The organization's name, its rules for second factors and its journal, and use of quotas."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
     initial = {
         "name": member.organization.name,
         "second_factor_required": member.organization.second_factor_required,
+        "journal_days": member.organization.journal_days,
     }
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
     for field in form.fields.values():
@@ -57,6 +59,7 @@ def _save(member: Membership, form: OrganizationForm) -> bool:
             if form.cleaned_data["name"] != fresh.name:
                 rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
             require_second_factor(fresh, form.cleaned_data["second_factor_required"], by=member.principal)
+            set_retention(fresh, form.cleaned_data["journal_days"], by=member.principal)
     except InvalidInput as refusal:
         show_refusal(form, refusal)
         return False

@@ -295,6 +295,7 @@ COMMANDS: dict[str, list[tuple[str, list[str]]] | str] = {
     "api_tokens": [("apitoken.deleted", ["revoke", "{token}"])],
     "changepassword": [("user.password_changed", ["{email}"])],
     "createsuperuser": [("user.became_staff", ["--email", "root@example.org", "--no-input"])],
+    "journal": "reads only",
     "prepare": "makes the first organization: tests/running",
     "reset_second_factor": "needs a factor: tests/portal/test_factor_journal.py",
     "rotate_secrets": "seals the same values again; the audit log has it",

@@ -45,6 +45,8 @@ BOUNDED = {
     "portal.FactorSecret": "two for each account, and removed with their factor",
     "portal.QueuedMail": "one for each member and requested password; removed when sent or after an hour",
     "portal.WriteMark": "one row",
+    "portal.JournalEntry": "retention of each organization (tests/portal/test_journal_retention.py)",
+    "portal.JournalHead": "one for each organization; removed with the last line of a deleted one",
     "vpn.Region": "staff",
     "vpn.Server": "staff",
     "vpn.Instance": "quota",

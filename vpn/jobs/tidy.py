@@ -16,6 +16,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from portal.actions.api_token import SHOWN_AFTER_END
+from portal.audit.retention import prune_journals
 from portal.models import ApiToken, BrowserSession, Mail, Principal
 from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.peers.certificates import CLOCK_SKEW
@@ -69,6 +70,7 @@ def tidy() -> None:
     """Remove what has ended, as far as the time suffices."""
     delete_expired_previews(by=_BY)
     remove_ended(_SLICE_SECONDS)
+    prune_journals(_SLICE_SECONDS)
 
 
 def remove_ended(seconds: float) -> bool:
