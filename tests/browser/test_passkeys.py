@@ -75,7 +75,7 @@ def test_a_passkey_an_app_and_a_recovery_code(visit: Visit, transactional_db: No
 
     sign_out(page)
     camera.look("sign-in")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     expect(page).to_have_url(re.compile("/my/"))
     sign_out(page)
     enter_password(page, member)
