@@ -86,6 +86,8 @@ class Camera:
         self.page.set_viewport_size({"width": 1280, "height": 900})
 
     def _ask_axe(self, where: str) -> None:
+        # What waits for an answer is pale until it comes.
+        self.page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
         for violation in self._violations():
             targets = [node["target"] for node in violation["nodes"]]
             self.complaints.append(f"{where}: {violation['id']}: {violation['help']} {targets}")
