@@ -119,7 +119,7 @@ def _is_same(one: Model, other: Model) -> bool:
 
 def _changes(did: str, on: Model, before: Values | None) -> dict[str, list[Any]]:
     if did in _GONE:
-        return {name: [value, None] for name, value in values_of(on).items()}
+        return differences(values_of(on), {})
     if did in _MADE:
         return differences({}, values_of(on))
     return {} if before is None else differences(before, values_of(on))

@@ -45,15 +45,24 @@ def kind_of(on: Model) -> str:
 
 
 def values_of(on: Model) -> Values:
-    """The object's present values of its allowed fields."""
-    return {path.rpartition(".")[2]: _plain(_read(on, path)) for path in FIELDS.get(kind_of(on), ())}
+    """The object's present values of its allowed fields, whole: a list may differ behind what the journal shows."""
+    values = {path.rpartition(".")[2]: _read(on, path) for path in FIELDS.get(kind_of(on), ())}
+    return {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def differences(before: Values, after: Values) -> dict[str, list[Any]]:
-    """The fields whose values differ: the values before and after."""
+    """The fields whose values differ: the values before and after, as JSON. Of a long list, what differs."""
     names = dict.fromkeys([*before, *after])
-    pairs = {name: [before.get(name), after.get(name)] for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    pairs = ((name, before.get(name), after.get(name)) for name in names)
+    return {name: _pair(was, is_now) for name, was, is_now in pairs if was != is_now}
+
+
+def _pair(was: Any, is_now: Any) -> list[Any]:
+    if isinstance(was, list) and isinstance(is_now, list) and max(len(was), len(is_now)) > MOST_ITEMS:
+        left, came = set(was) - set(is_now), set(is_now) - set(was)
+        if left or came:  # else only their order differs
+            was, is_now = [one for one in was if one in left], [one for one in is_now if one in came]
+    return [_plain(was), _plain(is_now)]
 
 
 def organizations_of(on: Model) -> list[UUID]:
@@ -119,6 +128,6 @@ def _plain(value: Any) -> Any:
 
 def cut(values: Iterable[Any]) -> list[Any]:
     """The first items of a list, with the number of the others."""
-    items = [_plain(one) for one in values]
-    more = len(items) - MOST_ITEMS
-    return [*items[:MOST_ITEMS], f"and {more:,} more"] if more > 0 else items
+    found = list(values)
+    more, items = len(found) - MOST_ITEMS, [_plain(one) for one in found[:MOST_ITEMS]]
+    return [*items, f"and {more:,} more"] if more > 0 else items

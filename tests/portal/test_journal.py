@@ -141,6 +141,14 @@ def test_subnets_that_follow_a_site_are_consequences(organization: Organization,
     assert all(line.changes == {"subnets": [["10.1.0.0/24"], ["10.2.0.0/24"]]} for line in lines)
 
 
+def test_a_change_behind_the_first_hundred_subnets_is_told(organization: Organization) -> None:
+    subnets = [f"10.{number}.0.0/24" for number in range(200)]
+    site = make_site(organization, subnets=subnets)
+    [line] = since(lambda: update_site(site, subnets=[*subnets[:-1], "172.16.0.0/24"], by=BY))
+    assert line.changes == {"subnets": [["10.199.0.0/24"], ["172.16.0.0/24"]]}
+    assert since(lambda: update_site(site, subnets=[*subnets[:-1], "172.16.0.0/24"], by=BY)) == []
+
+
 def test_long_lists_are_cut() -> None:
     assert cut(range(MOST_ITEMS)) == list(range(MOST_ITEMS))
     assert cut(range(MOST_ITEMS + 5))[-1] == "and 5 more"

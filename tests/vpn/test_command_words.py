@@ -21,12 +21,13 @@ def refusal_of(*arguments: str) -> str:
 def test_a_test_of_an_unknown_region_says_that_there_is_none() -> None:
     assert refusal_of("region", "test", "nope").startswith("There is no region nope.")
     add_region("fra", "Frankfurt", by=BY)
-    assert refusal_of("region", "test", "fra") == "The region fra has no cloud account."
+    assert refusal_of("region", "test", "fra") == "The region fra has neither a cloud account nor a probe URL."
 
 
 def test_a_change_of_nothing_asks_for_an_option(caplog: pytest.LogCaptureFixture) -> None:
     add_region("fra", "Frankfurt", by=BY)
-    assert refusal_of("region", "set", "fra") == "Give --rebuild-lost, --lost-after, or both."
+    words = "Say what to change, such as --name, --country, --latitude and --longitude."
+    assert refusal_of("region", "set", "fra") == words
     assert "region_set" not in caplog.text
 
 

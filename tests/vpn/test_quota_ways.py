@@ -50,6 +50,10 @@ UNCOUNTED = {
     "portal.Mail": "kept for staff for a while; as many as there are plans and people",
     "portal.QueuedMail": "one for each member, and for each new password asked for; gone within an hour",
     "portal.WriteMark": "one row",
+    "portal.BrowserSession": "one for each sign-in, which is limited; gone with the session",
+    "portal.FactorSecret": "one for each app and set of recovery codes of an account",
+    "portal.JournalEntry": "one for each act, kept for as many days as the organization set; acts are limited",
+    "portal.JournalHead": "one for each organization",
     "vpn.Region": "staff",
     "vpn.Server": "staff",
     "vpn.SshAccess": "one for each server",
@@ -88,6 +92,7 @@ EXEMPT = {
     "portal.actions.sign_in_link.find_link": "a row that is looked for, not made",
     "vpn.profiles.state._common": "a row that is never saved",
     "vpn.plan.snapshot.peer_of": "a row that is never saved",
+    "vpn.actions.peers.peer.create_site_peer": "a row by which the journal names the act, never saved",
     "vpn.jobs.provision._begin": "goes on with an operation that was counted when it began",
 }
 
@@ -174,7 +179,7 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
             ),
         ),
     ],
-    "vpn.actions.sites.site.update_site": [
+    "vpn.actions.sites.site._change": [
         (Quota.SUBNETS, lambda world: update_site(world.site, subnets=["10.9.0.0/24"], by=BY))
     ],
     "vpn.actions.sites.subnets.set_subnets": [

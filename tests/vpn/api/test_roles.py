@@ -67,6 +67,7 @@ CALLS = (
     Call("GET", "/groups/{group}", 200, 403, 404),
     Call("PUT", "/groups/{group}", 403, 403, 404),
     Call("DELETE", "/groups/{group}", 403, 403, 404),
+    Call("GET", "/events", 200, 403, 200),
     Call("GET", "/tokens", 200, 200, 200),
     Call("POST", "/tokens", 400, 400, 400),
     Call("DELETE", "/tokens/{token}", 404, 404, 404),
