@@ -42,7 +42,7 @@ def test_every_code_has_words_and_all_words_have_a_code() -> None:
 def test_every_failure_has_words_and_is_used() -> None:
     assert failure_words.WORDS.keys() == set(FAILURES.values())
     assert {code.component for code in FAILURES.values()} == {"portal"}, "no code of the agent's"
-    assert FAILURES.keys() == uses(("jobs", "drivers", "publishers"), "failures")
+    assert FAILURES.keys() == uses(("actions", "jobs", "drivers", "publishers"), "failures")
 
 
 def test_the_agent_uses_every_code() -> None:
