@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from portal.models import User
 from tests.fixtures import signed_in
+from tests.lab.waiting import wait_until
 from tests.shared_portal import Tenant
 
 # Debian's Chromium without windows: it starts in a third of the processor time of the whole browser.
@@ -87,7 +89,7 @@ class Camera:
 
     def _ask_axe(self, where: str) -> None:
         # What waits for an answer is pale until it comes.
-        self.page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+        expect(self.page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
         for violation in self._violations():
             targets = [node["target"] for node in violation["nodes"]]
             self.complaints.append(f"{where}: {violation['id']}: {violation['help']} {targets}")
@@ -143,7 +145,28 @@ def camera(page: Page) -> Camera:
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
+def answered(live_server: LiveServer) -> Iterator[None]:
+    """Waits at the end for all answers: a request under way locks a table, so that the test's rows would stay."""
+    under_way: list[None] = []
+
+    def begin(**_: Any) -> None:
+        under_way.append(None)
+
+    def end(**_: Any) -> None:
+        under_way.pop()
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield
+    wait_until(lambda: not under_way, PATIENCE / 1000, "the answers to all requests")
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, live_server: LiveServer, answered: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Page]]:
     """Opens tabs of pages alone: Django's own server, no hub and no jobs. `visit(user, **options)`, None: nobody."""
     monkeypatch.setattr("vpn.doorbell._enqueue", lambda *_, **__: None)
     contexts: list[BrowserContext] = []
