@@ -6,7 +6,11 @@ import re
 
 import requests
 
+from tests.lab.waiting import wait_until
 from tests.visitor import Visitor
+
+NOT_YET = 503
+WITHIN = 60.0
 
 
 def id_in(answer: requests.Response, noun: str) -> str:
@@ -17,9 +21,18 @@ def id_in(answer: requests.Response, noun: str) -> str:
 
 
 def fetch_profile(admin: Visitor, peer: str) -> str:
-    """The profile as a file, by the form on the peer's page."""
+    """The profile as a file, by the form on the peer's page; asked for again while the hub does not have the peer."""
     path = f"/peers/{peer}/"
-    answer = admin.submit(path, action=f"{path}profile/", headers={"Accept": "text/plain"})
+    answers: list[requests.Response] = []
+
+    def is_there() -> bool:
+        sent = admin.submit(path, action=f"{path}profile/", headers={"Accept": "text/plain"}, expect=None)
+        answers.append(sent)
+        return sent.status_code != NOT_YET
+
+    wait_until(is_there, WITHIN, "the hub to have the peer")
+    answer = answers[-1]
+    assert answer.status_code == requests.codes.ok, answer.text
     assert answer.headers["Content-Type"].startswith(("text/plain", "application/x-openvpn-profile"))
     return answer.text
 
