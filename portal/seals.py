@@ -44,7 +44,7 @@ def complaint() -> str:
         return ""
     counted = ", ".join(f"{count} {kind}" for kind, count in found.items())
     return (
-        f"The database holds secrets that no key here opens ({counted}), so their hubs and profiles cannot work. "
+        f"The database holds secrets that no key here opens ({counted}), so these do not work. "
         f"Put the key back that was used before: as a further line in {settings.OPERATORS_DATA_DIR}/keys/secret_keys, "
         "or in SECRET_KEYS. Then start the portal again."
     )

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'head of a journal',
-                'verbose_name_plural': 'heads of journals',
+                'verbose_name_plural': 'journals',
             },
         ),
         migrations.AddField(

@@ -25,7 +25,7 @@ class JournalHead(models.Model):
 
     class Meta:
         verbose_name = "head of a journal"
-        verbose_name_plural = "heads of journals"
+        verbose_name_plural = "journals"
 
     def __str__(self) -> str:
         return f"line {self.position:,} of {self.organization_id}"

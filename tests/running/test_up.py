@@ -136,7 +136,7 @@ def test_a_database_without_its_keys_does_not_start(portal: RunningPortal) -> No
     portal.layout.secret_keys.unlink()
     refused = run_up(portal.environment)
     assert refused.returncode == 1
-    assert "secrets that no key here opens (1 instances)" in refused.stderr
+    assert "secrets that no key here opens (2 journals, 1 instances)" in refused.stderr
     assert str(portal.layout.secret_keys) in refused.stderr
 
     # As it says: the old key as a further line.
