@@ -13,12 +13,10 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks of `check --deploy`, the receivers of logs, factors and sessions, and writers' turns."""
         from portal import write_turns
-        from portal.audit import signals as audit_signals
-        from portal.sign_in import factor_adapter, journal, seen
+        from portal.sign_in import events, factor_adapter, seen
         from portal.web.exposure import deploy_errors
 
-        audit_signals.connect()
-        journal.connect()
+        events.connect()
         factor_adapter.connect()
         seen.connect()
         write_turns.connect()

@@ -1,1 +1,1 @@
-"""The audit log: its lines, and the receivers of signals that write some of them."""
+"""The audit log, and what the journal may say of an object."""

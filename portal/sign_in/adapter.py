@@ -20,12 +20,12 @@ from django.urls import reverse
 from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
 from portal.actions.reset_mail import request_reset_mail
-from portal.audit.log import note, note_sometimes
+from portal.audit.log import note_sometimes
 from portal.mail import reaches_people
 from portal.models import Membership, Principal, User
 from portal.models.user import MOST_UNPROVEN
+from portal.sign_in.events import record_failed_sign_in
 from portal.sign_in.guessing import Attempt
-from portal.sign_in.journal import record_failed_sign_in
 from portal.sign_in.known_devices import remember_device
 from portal.sign_in.telling import tell_owner
 from portal.web.client_address import counted_as
@@ -133,8 +133,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Log and journal a wrong password with its address."""
-        note("sign_in_failed", request, email=credentials.get("email", ""))
-        record_failed_sign_in(credentials.get("email", ""))
+        record_failed_sign_in(request, credentials.get("email", ""))
 
     def _rollback_login_failed_rl_usage(self) -> None:
         # allauth calls this if the password was right.

@@ -1,0 +1,80 @@
+"""Sign-in, sign-out, passwords and factors: each event has a line in the audit log and in the journal.
+
+They come as signals of Django and allauth.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from allauth.account.signals import password_changed, password_reset
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import transaction
+from django.dispatch import Signal
+from django.http import HttpRequest
+
+from portal.actions.acting import acted
+from portal.audit.log import note
+from portal.models import Principal, User
+
+# By the event's name in the audit log: what the journal calls it.
+_EVENTS: Final[dict[str, tuple[Signal, str]]] = {
+    "sign_in": (user_logged_in, "signed in"),
+    "sign_out": (user_logged_out, "signed out"),
+    "password_changed": (password_changed, "password changed"),
+    "password_reset": (password_reset, "password reset"),
+}
+
+
+def connect() -> None:
+    """Connect the receivers; called once, when the app is ready."""
+    for event, (signal, did) in _EVENTS.items():
+        signal.connect(_receiver(event, did), weak=False, dispatch_uid=f"event:{event}")
+    # Their module needs the models.
+    from allauth.mfa import signals as factors
+
+    # Using a factor is a part of signing in, so the journal has no line of its own for it.
+    events = {
+        "factor_added": (factors.authenticator_added, "factor added"),
+        "factor_removed": (factors.authenticator_removed, "factor removed"),
+        "factor_renewed": (factors.authenticator_reset, "recovery codes renewed"),
+        "factor_used": (factors.authenticator_used, ""),
+        "factor_refused": (factors.authentication_failed, "factor refused"),
+    }
+    for event, (signal, did) in events.items():
+        signal.connect(_factor_receiver(event, did), weak=False, dispatch_uid=f"event:{event}")
+
+
+def record_failed_sign_in(request: HttpRequest, email: str) -> None:
+    """Record a wrong password, whether there is an account of the address or not.
+
+    For an unknown address the line goes to the portal's own journal: the time that it takes must not tell.
+    """
+    note("sign_in_failed", request, email=email)
+    user = User.objects.of_address(email).first() or User(email=email.strip()[:254])
+    with transaction.atomic():
+        acted(Principal.device(name="an unknown client"), "sign-in failed", user)
+
+
+def _factor_receiver(event: str, did: str) -> Any:
+    def receive(sender: Any, request: HttpRequest, user: User, authenticator: Any, **kwargs: Any) -> None:
+        kind = authenticator.type
+        note(event, request, who=user, factor=kind)
+        # Recovery codes come and go with the first and last factor.
+        if not did or (kind == "recovery_codes" and did in {"factor added", "factor removed"}):
+            return
+        by = Principal.device(name="an unknown client") if did == "factor refused" else user.principal
+        with transaction.atomic():
+            acted(by, did, user, details={"factor": str(authenticator) if kind == "webauthn" else kind})
+
+    return receive
+
+
+def _receiver(event: str, did: str) -> Any:
+    def receive(sender: Any, request: HttpRequest | None = None, user: User | None = None, **kwargs: Any) -> None:
+        note(event, request, who=user)
+        if user is not None:
+            with transaction.atomic():
+                acted(user.principal, did, user)
+
+    return receive
