@@ -9,16 +9,19 @@ from typing import Any
 import allauth.account.admin
 import allauth.mfa.admin  # noqa: F401
 import django.contrib.auth.admin  # noqa: F401
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import models as auth_models
+from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
@@ -189,15 +192,19 @@ class UserAdmin(admin.ModelAdmin[User]):
         """Accounts are deactivated instead; memberships are removed on the People page."""
         return False
 
-    @admin.action(description="Reset the second factor of the selected users")
-    def reset_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """For people who lost theirs. Only superusers may do it for staff."""
+    @admin.action(permissions=["change"], description="Reset the second factor of the selected users")
+    def reset_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """For people who lost theirs. Only superusers may do it for staff, and only who confirmed a few minutes ago."""
+        if get_adapter(request).is_reauthentication_required(app="portal"):
+            self.message_user(request, "Once it is confirmed that it is you, choose the action again.", messages.INFO)
+            return redirect_to_login(request.get_full_path(), reverse("account_reauthenticate"), "next")
         for user in queryset:
             if (user.is_staff or user.is_superuser) and not _is_superuser(request):
                 self.message_user(request, f"{user} is staff: only superusers reset their factor.", messages.ERROR)
             else:
                 reset_second_factor(user, by=_principal(request))
                 self.message_user(request, f"The second factor of {user} is reset.", messages.SUCCESS)
+        return None
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
         """Save, and update the hubs in the same transaction."""

@@ -126,7 +126,7 @@ def _changes(did: str, on: Model, before: Values | None) -> dict[str, list[Any]]
 
 
 def _append(by: Principal, code: str, act: Act, changes: Mapping[str, Any], cause: Act | None) -> None:
-    on, place = act.on, origin()
+    on, place = act.on, origin(is_command=by.kind == PrincipalKind.STAFF)
     instance_id, generation = instance_of(on)
     parts = {"changes": changes, "details": act.details}
     document = json.dumps({name: part for name, part in parts.items() if part}, ensure_ascii=False, sort_keys=True)

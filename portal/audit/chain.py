@@ -70,6 +70,8 @@ def locked_head(organization_id: UUID) -> JournalHead:
     # A forged head must not get a new signature.
     if not is_genuine(head):
         raise ChainBroken("its head was altered")
+    if JournalEntry.objects.filter(organization_id=organization_id, position__gt=head.position).exists():
+        raise ChainBroken("its head is older than its lines")
     return head
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from portal.models import Membership, Organization, User
+from portal.models import Membership, MembershipState, Organization, User
 from portal.models.journal import PORTAL_JOURNAL
 
 # By the kind of the object; a dot follows a relation.
@@ -70,7 +70,8 @@ def organizations_of(on: Model) -> list[UUID]:
     if isinstance(on, Organization):
         return [on.pk]
     if isinstance(on, User):
-        theirs = Membership.objects.filter(user=on.pk).order_by("organization_id")
+        # What an account does is not for organizations that invited or deactivated it.
+        theirs = Membership.objects.filter(user=on.pk, state=MembershipState.ACTIVE).order_by("organization_id")
         return list(theirs.values_list("organization_id", flat=True)) or [PORTAL_JOURNAL]
     for name in ("organization_id", "membership", "instance", "plan"):
         found = getattr(on, name, None)

@@ -25,10 +25,10 @@ _NOWHERE: Final = Origin()
 _origin: ContextVar[Origin] = ContextVar("origin", default=_NOWHERE)
 
 
-def origin() -> Origin:
-    """Where the present act comes from: a request, or the command of `manage.py` that runs."""
+def origin(*, is_command: bool) -> Origin:
+    """Where the present act comes from: a request, or for staff the command of `manage.py` that runs."""
     place = _origin.get()
-    if not place.address and Path(sys.argv[0]).name == "manage.py":
+    if is_command and not place.address and Path(sys.argv[0]).name == "manage.py":
         return Origin("", " ".join(["manage.py", *sys.argv[1:2]])[:_LONGEST])
     return place
 

@@ -7,10 +7,16 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def end_sessions(apps, schema_editor):
+    """Sessions from before have no row here, so that their owners could neither see nor end them."""
+    apps.get_model('sessions', 'Session').objects.all().delete()
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
         ('portal', '0012_second_factors'),
+        ('sessions', '0001_initial'),
     ]
 
     operations = [
@@ -26,4 +32,5 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='browser_sessions', to=settings.AUTH_USER_MODEL)),
             ],
         ),
+        migrations.RunPython(end_sessions, migrations.RunPython.noop),
     ]

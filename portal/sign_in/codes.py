@@ -95,15 +95,18 @@ class AddAppForm(ActivateTOTPForm):  # type: ignore[misc]
         validate_can_add_authenticator(self.user)
         code = str(self.cleaned_data["code"])
         attempt = _counted(self.user)
-        if accepted_step(self.secret, code) is None:
+        self.step = accepted_step(self.secret, code)
+        if self.step is None:
             raise ValidationError("This code is wrong. Check that the clock of the device is right.")
         attempt.succeeded()
         return code
 
 
-def forget_pending(request: HttpRequest) -> None:
-    """Remove the key of an app that was set up."""
+def finish_app(request: HttpRequest, user: User, form: AddAppForm) -> None:
+    """Remove the key of an app that was set up from the session, and note its first code as used."""
     request.session.pop(_PENDING, None)
+    factor = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
+    FactorSecret.objects.filter(pk=factor.data["secret"]).update(used_step=form.step)
 
 
 def _counted(user: User) -> CodeAttempt:

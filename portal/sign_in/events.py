@@ -46,14 +46,15 @@ def connect() -> None:
 
 
 def record_failed_sign_in(request: HttpRequest, email: str) -> None:
-    """Record a wrong password, whether there is an account of the address or not.
+    """Record a wrong password in the journals of all accounts of the address.
 
-    For an unknown address the line goes to the portal's own journal: the time that it takes must not tell.
+    If only one of them had a line, its organization would know by that whether there is another one. For an unknown
+    address the line goes to the portal's own journal: the time that it takes must not tell.
     """
     note("sign_in_failed", request, email=email)
-    user = User.objects.of_address(email).first() or User(email=email.strip()[:254])
     with transaction.atomic():
-        acted(Principal.device(name="an unknown client"), "sign-in failed", user)
+        for user in list(User.objects.of_address(email)) or [User(email=email.strip()[:254])]:
+            acted(Principal.device(name="an unknown client"), "sign-in failed", user)
 
 
 def _factor_receiver(event: str, did: str) -> Any:

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn import forms as allauth_forms
+from allauth.mfa.webauthn.internal import auth
 from django import forms
 from django.core.exceptions import ValidationError
+from fido2.webauthn import UserVerificationRequirement
 
 MOST: Final = 20
 NAME_LENGTH: Final = 60
@@ -67,6 +69,20 @@ class StepPasskeyForm(_UsePasskeyMixin, allauth_forms.AuthenticateWebAuthnForm):
 
 class SignInPasskeyForm(_UsePasskeyMixin, allauth_forms.LoginWebAuthnForm):  # type: ignore[misc]
     """Signing in without a password."""
+
+    def clean_credential(self) -> Authenticator:
+        """Return the passkey. Raises ValidationError for one that was added as a second step.
+
+        Only the challenge of this page has the browser verify the person; that of a second step leaves it open.
+        """
+        state = auth.get_state() or {}
+        if state.get("user_verification") != UserVerificationRequirement.REQUIRED:
+            raise ValidationError(_UNKNOWN)
+        factor = super().clean_credential()
+        # None: the browser did not say how the passkey was made.
+        if factor.wrap().is_passwordless is False:
+            raise ValidationError("This passkey is a second step only: sign in with your password first.")
+        return factor
 
 
 class ConfirmPasskeyForm(_UsePasskeyMixin, allauth_forms.ReauthenticateWebAuthnForm):  # type: ignore[misc]

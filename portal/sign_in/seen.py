@@ -34,6 +34,7 @@ class SeenMiddleware:
             try:
                 _note(request, request.user, digest_of(key))
             except DatabaseError as error:
+                cache.delete(f"seen:{digest_of(key)}")  # the next request tries again
                 logger.warning("A session was not noted: %s", type(error).__name__)
         return response
 

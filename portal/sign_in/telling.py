@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from portal.actions.notice_mail import queue_notice
-from portal.models import Principal, User
+from portal.models import User
 from portal.user_agent import browser_name
 
 
-def tell_owner(request: HttpRequest, user: User, notice: str, *, by: Principal | None = None) -> None:
-    """Queue the notice, with the address and browser of the request; by default the owner did it."""
+def tell_owner(request: HttpRequest, user: User, notice: str) -> None:
+    """Queue the notice, with the address and browser of the request, in which the owner did it."""
     origin = f"{request.META.get('REMOTE_ADDR', '')}, {browser_name(request.META.get('HTTP_USER_AGENT', ''))}"
-    queue_notice(user, notice, by=by or user.principal, origin=origin if by is None else "")
+    queue_notice(user, notice, by=user.principal, origin=origin)

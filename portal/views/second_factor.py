@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from portal.access import checks_itself, current_membership, home_of, needs_second_factor
 from portal.actions.browser_session import sessions_of
 from portal.models import User
-from portal.sign_in.codes import forget_pending
+from portal.sign_in.codes import finish_app
 from portal.sign_in.factor_adapter import requiring
 from portal.web.sessions import digest_of
 
@@ -39,9 +39,9 @@ class AddAppView(totp.ActivateTOTPView):  # type: ignore[misc]  # allauth ships 
     """Adding an authenticator app."""
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Add it; its key leaves the session."""
+        """Add it; its key leaves the session, and its first code is used."""
         response: HttpResponse = super().form_valid(form)
-        forget_pending(self.request)
+        finish_app(self.request, self.request.user, form)
         return response
 
 

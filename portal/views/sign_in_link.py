@@ -98,7 +98,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
         return redirect_to_login(request.path)
     theirs = link.may_join(request.user)
     if request.method == "POST" and theirs:
-        membership = join_by_link(token, request.user, by=request.user.principal)
+        membership = join_by_link(token, request.user, by=link.membership.principal)
         if membership is None:
             return _ended(request)
         request.session.pop(TOKEN_KEY, None)

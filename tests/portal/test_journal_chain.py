@@ -228,6 +228,17 @@ def test_a_hash_with_another_key_is_no_hash(sealed: None) -> None:
     assert verify(PORTAL_JOURNAL).faults == []
 
 
+def test_to_an_older_head_nothing_is_added(sealed: None) -> None:
+    older = heads().values("position", "hash", "anchor_position", "anchor_hash", "signature").get(pk=ACME)
+    append(3)
+    seal_lines(_ALL)
+    heads().filter(pk=ACME).update(**older)
+    append(4)
+    assert seal_lines(_ALL)
+    assert rows(position=None).count() == 4
+    assert faults()
+
+
 def test_a_line_that_is_dated_back_is_found_though_it_gets_sealed(sealed: None) -> None:
     append(1, at=timezone.now() - timedelta(hours=3), code="peer.deleted")
     append(1)

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.internal import auth
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -168,3 +171,70 @@ def test_a_short_session_becomes_a_usual_one_by_signing_in(member: Membership) -
     browser.post(LOGIN, {"login": member.user.email, "password": PASSWORD})
     [row] = Session.objects.all()
     assert (row.expire_date - timezone.now()).days >= 13
+
+
+# A key that a thief found ---------------------------------------------------------------------------------------------
+
+
+class FoundKey:
+    """A security key without fingerprint or PIN: whoever has it can answer, and it verifies nobody."""
+
+    def __init__(self, user: User, *, is_passwordless: bool | None = None) -> None:
+        self.user, self.private = user, ec.generate_private_key(ec.SECP256R1())
+        public = ES256.from_cryptography_key(self.private.public_key())  # type: ignore[no-untyped-call]
+        known = AttestedCredentialData.create(Aaguid(bytes(16)), b"found", public)
+        flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.UV | AuthenticatorData.FLAG.AT
+        data = AuthenticatorData.create(RP, flags, 0, known)
+        said = {**made_up(), "id": websafe_encode(b"found"), "rawId": websafe_encode(b"found")}
+        said["response"]["attestationObject"] = websafe_encode(AttestationObject.create("none", data, {}))
+        if is_passwordless is not None:
+            said["clientExtensionResults"] = {"credProps": {"rk": is_passwordless}}
+        Authenticator.objects.create(
+            user=user, type=Authenticator.Type.WEBAUTHN, data={"name": "Key", "credential": said}
+        )
+
+    def answer(self, browser: Client, *, is_verified: bool = False) -> str:
+        """The answer to the challenge that the browser's session has."""
+        challenge = browser.session[auth.STATE_SESSION_KEY]["challenge"]
+        flags = AuthenticatorData.FLAG.UP | (AuthenticatorData.FLAG.UV if is_verified else AuthenticatorData.FLAG(0))
+        data = AuthenticatorData.create(RP, flags, 1)
+        client = CollectedClientData.create("webauthn.get", challenge, "http://localhost")
+        signature = self.private.sign(data + client.hash, ec.ECDSA(hashes.SHA256()))
+        response = {
+            "clientDataJSON": websafe_encode(client),
+            "authenticatorData": websafe_encode(data),
+            "signature": websafe_encode(signature),
+            "userHandle": websafe_encode(user_pk_to_url_str(self.user).encode()),
+        }
+        both = {"id": websafe_encode(b"found"), "rawId": websafe_encode(b"found")}
+        return json.dumps({**both, "type": "public-key", "response": response, "clientExtensionResults": {}})
+
+
+RP = hashlib.sha256(b"localhost").digest()
+HERE = {"host": "localhost"}
+
+
+def test_a_challenge_of_a_second_step_signs_nobody_in_alone(member: Membership, auditor: Membership) -> None:
+    """Its challenge leaves it open whether the key verifies the person."""
+    found = FoundKey(member.user)
+    FoundKey(auditor.user)
+    thief = enter_password(auditor.user, headers=HERE)
+    thief.get(STEP)
+    answer = found.answer(thief)
+    session = thief.session
+    session["account_login"]["initiated_at"] -= 3600  # the second step is over, and its challenge stays
+    session.save()
+    thief.post(SIGN_IN, {"credential": answer}, follow=True)
+    assert not is_signed_in(thief)
+
+
+@pytest.mark.parametrize(
+    ("is_verified", "is_passwordless", "opens"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_a_passkey_alone_verifies_the_person_and_was_added_for_it(
+    member: Membership, is_verified: bool, is_passwordless: bool, opens: bool
+) -> None:
+    key, browser = FoundKey(member.user, is_passwordless=is_passwordless), Client(headers=HERE)
+    browser.get(SIGN_IN, headers=AJAX)
+    browser.post(SIGN_IN, {"credential": key.answer(browser, is_verified=is_verified)}, follow=True)
+    assert is_signed_in(browser) is opens

@@ -24,6 +24,7 @@ from tests.portal.codes import (
     give_app,
     recovery_codes,
     shown_key,
+    wrong_code,
 )
 from tests.portal.mailbox import send_what_waits
 from tests.vpn.api.caller import Caller
@@ -156,11 +157,11 @@ def test_neither_staffs_factor_nor_ones_own_is_reset_here(
     assert Authenticator.objects.count() == 4
 
 
-@pytest.mark.parametrize("role", ["auditor", "member"])
-def test_others_reset_nobodys_factor(organization: Organization, member: Membership, role: str) -> None:
+@pytest.mark.parametrize(("role", "status"), [("auditor", 403), ("member", 404)])
+def test_others_reset_nobodys_factor(organization: Organization, member: Membership, role: str, status: int) -> None:
     give_app(member.user)
     other = make_member(organization, role)
-    assert enter_password(other.user).post(reset_page(member)).status_code in {403, 404}
+    assert enter_password(other.user).post(reset_page(member)).status_code == status
     assert Authenticator.objects.exists()
 
 
@@ -199,7 +200,10 @@ def test_django_admins_login_leads_to_no_other_site_and_lets_nobody_else_in(memb
 def test_staff_reset_the_factor_of_who_belongs_to_several_organizations(staff: User, member: Membership) -> None:
     give_app(member.user)
     data = {"action": "reset_factors", "_selected_action": [str(member.user_id)]}
-    page = signed_in(staff).post("/admin/portal/user/", data, follow=True)
+    left_open = signed_in(staff).post("/admin/portal/user/", data)
+    assert left_open["Location"].startswith("/accounts/confirm/")
+    assert Authenticator.objects.exists()
+    page = enter_password(staff).post("/admin/portal/user/", data, follow=True)
     assert b"is reset" in page.content
     assert not Authenticator.objects.exists()
 
@@ -209,9 +213,18 @@ def test_only_superusers_reset_the_factor_of_staff(staff: User) -> None:
     helper.user_permissions.set(Permission.objects.filter(codename__in=("change_user", "view_user")))
     give_app(staff)
     data = {"action": "reset_factors", "_selected_action": [str(staff.pk)]}
-    page = signed_in(helper).post("/admin/portal/user/", data, follow=True)
+    page = enter_password(helper).post("/admin/portal/user/", data, follow=True)
     assert b"only superusers" in page.content
     assert Authenticator.objects.filter(user=staff).exists()
+
+
+def test_staff_who_only_look_reset_nothing(staff: User, member: Membership) -> None:
+    looker = User.objects.create_user("looker@example.org", PASSWORD, is_staff=True)
+    looker.user_permissions.set(Permission.objects.filter(codename="view_user"))
+    give_app(member.user)
+    data = {"action": "reset_factors", "_selected_action": [str(member.user_id)]}
+    enter_password(looker).post("/admin/portal/user/", data, follow=True)
+    assert Authenticator.objects.exists()
 
 
 # Told by mail ---------------------------------------------------------------------------------------------------------
@@ -260,8 +273,8 @@ def test_the_owner_is_told_of_every_change(admin: Membership, member: Membership
 
 @pytest.mark.usefixtures("mails")
 def test_a_wrong_code_is_no_change(member: Membership) -> None:
-    give_app(member.user)
-    enter_password(member.user).post(STEP, {"code": "000000"})
+    key = give_app(member.user)
+    enter_password(member.user).post(STEP, {"code": wrong_code(key)})
     assert not QueuedMail.objects.exists()
 
 

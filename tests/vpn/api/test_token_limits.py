@@ -11,11 +11,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from portal.models import ApiToken, JournalEntry, Membership
+from portal.models import ApiToken, JournalEntry, Membership, Organization
 from portal.models.api_token import Ceiling
 from tests.access_tables import CALLS, rows
 from tests.access_world import World, body_of, the_world, url_of_call  # noqa: F401 - a fixture
-from tests.factories import make_client_peer, make_instance
+from tests.factories import make_client_peer, make_instance, make_site, make_site_peer
 from tests.vpn.api.caller import BASE, Caller, refused, told
 from vpn.models import Instance
 
@@ -201,3 +201,22 @@ def test_use_is_noted_at_most_once_a_minute(admin: Membership) -> None:
     told(Caller(text).get("/instances"), 200)
     token.refresh_from_db()
     assert token.last_used_at == recent
+
+
+@pytest.mark.django_db
+def test_a_site_that_other_hubs_follow_too_is_not_changed(organization: Organization, admin: Membership) -> None:
+    """A site's subnets are the same on all of its instances."""
+    mine, other = make_instance(organization), make_instance(organization, name="Other")
+    site = make_site(organization, subnets=["10.1.0.0/24"])
+    peer = make_site_peer(mine, site, ["10.1.0.0/24"])
+    caller, path = limited_to(mine, whose=admin), f"/instances/{mine.pk}/peers"
+    subnets = {"subnets": ["10.1.0.0/24", "10.2.0.0/24"]}
+    told(caller.put(f"{path}/{peer.pk}", subnets), 200)
+    make_site_peer(other, site, ["10.1.0.0/24"])
+    refused(caller.put(f"{path}/{peer.pk}", {"subnets": ["10.3.0.0/24"]}), 403, "token-instances-only")
+    elsewhere = make_site(organization, name="Oslo", subnets=["10.9.0.0/24"])
+    make_site_peer(other, elsewhere, ["10.9.0.0/24"])
+    body = {"type": "site", "protocol": "wireguard", "site_id": str(elsewhere.pk), "subnets": ["10.8.0.0/24"]}
+    refused(caller.post(path, body), 403, "token-instances-only")
+    elsewhere.refresh_from_db()
+    assert elsewhere.subnets == ["10.9.0.0/24"]

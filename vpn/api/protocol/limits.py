@@ -11,15 +11,26 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest
 
-from portal.models import ApiToken
+from portal.models import ApiToken, Membership
 from portal.models.api_token import Ceiling
 from vpn.api.protocol.errors import Refusal
 from vpn.api.protocol.throttling import READS
+from vpn.models import Peer
 
 # The calls that a token limited to instances may make without naming one: a list that the call filters
 # (vpn.access.instances_of), and what is the same for everybody.
 ORGANIZATION_WIDE: Final = frozenset({("GET", "/instances"), ("GET", "/servers/regions"), ("GET", "/places")})
 _BASE: Final = "api/v1/vpn"
+
+
+def check_site(member: Membership, site_id: UUID) -> None:
+    """Raise the refusal of a change of a site's subnets by a token that may not change all hubs that follow it."""
+    allowed = member.acting_instances
+    if allowed is None:
+        return
+    if Peer.objects.filter(site=site_id).exclude(instance__in=allowed).exists():
+        message = "This site is also connected to instances that this token is not for."
+        raise Refusal(403, "token-instances-only", message)
 
 
 def check_limits(request: HttpRequest, token: ApiToken) -> None:

@@ -7,6 +7,7 @@ from ninja import Query, Router
 
 from portal.access import require_reader
 from portal.audit.reading import Filters, document_of, find
+from portal.searching import as_typed
 from vpn.api.protocol.answers import many_rows
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.documentation import answers
@@ -21,9 +22,7 @@ def list_events(request: HttpRequest, page: Query[Page], wanted: Query[EventFilt
     """The organization's journal, newest first, for admins and auditors."""
     member = member_of(request)
     require_reader(member)
-    filters = Filters(
-        actor=wanted.actor.replace("\x00", ""), object=wanted.object.replace("\x00", ""), since=wanted.since
-    )
+    filters = Filters(actor=as_typed(wanted.actor), object=as_typed(wanted.object), since=wanted.since)
     found = find(member.organization_id, filters, limit=page.limit, before=id_in(request, page))
     link = link_after(request, page, found.before) if found.before else ""
     return many_rows([document_of(line) for line in found.lines], link)

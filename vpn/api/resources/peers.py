@@ -24,6 +24,7 @@ from vpn.api.protocol.documentation import answers, takes
 from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.protocol.etag import unless_changed
 from vpn.api.protocol.idempotency import idempotent
+from vpn.api.protocol.limits import check_site
 from vpn.api.protocol.paging import Page
 from vpn.api.protocol.plans import plan_of, wants_plan
 from vpn.api.resources.peer_list import answer_list
@@ -104,6 +105,8 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     instance = get_instance(member, instance_id, write=True)
     body = read(request, PeerCreate)
     whose = _whose(body)
+    if body.type == "site":
+        check_site(member, whose)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body, member.principal)
     if wants_plan(request):
         return plan_of(request, preview(create))
@@ -164,6 +167,8 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         changes = read_change(request, PeerChange, show(peer))
+        if "subnets" in changes and peer.site_id is not None:
+            check_site(member, peer.site_id)
         if not wants_plan(request):
             return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))
         found = preview(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
