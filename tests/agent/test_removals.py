@@ -124,14 +124,29 @@ def test_a_peer_that_the_spec_under_way_brings_is_ended_too(host: Host, ended: E
 @pytest.mark.parametrize("number", [3, 4])
 def test_a_removal_from_before_does_not_end_who_is_admitted_again(host: Host, ended: Ended, number: int) -> None:
     prepare(host, version(number, 1, 2))
-    with pytest.raises(BusyError):
-        raise refusal(host, removal(3))
+    assert isinstance(refusal(host, removal(3)), BusyError)
     host.state.save(Saved.of(parse_spec(version(number, 1, 2))))
     host.state.settle(made.HUB)
-    with pytest.raises(BusyError):
-        raise refusal(host, removal(3))
+    assert isinstance(refusal(host, removal(3)), BusyError)
     assert ended == []
     assert host.state.removals(made.HUB).pending() == {}
+
+
+def test_an_agent_killed_before_it_forgot_a_removal_keeps_nobody_out(host: Host, ended: Ended) -> None:
+    host.state.save(Saved.of(parse_spec(version(3, 1, 2))))
+    with host.state.removals(made.HUB).lock():
+        host.state.removals(made.HUB).add([ONE], (1, 3))
+        host.state.removals(made.HUB).add([TWO], (1, 4))
+    with removals.changing(host, made.HUB):
+        assert host.state.removals(made.HUB).pending() == {TWO: (1, 4)}
+    assert {name for _, names in ended for name in names} == {TWO}
+
+
+def test_a_key_that_a_new_peer_has_keeps_its_session(host: Host, ended: Ended) -> None:
+    before, after = parse_spec(version(1, 1, 2)), version(2, 2, 3)
+    after["peers"][THREE]["public_key"] = key(1)  # type: ignore[typeddict-unknown-key]
+    removals.remove_first(host.hub(made.HUB), before, parse_spec(after))
+    assert ended == [(set(), {ONE})]
 
 
 def test_a_delta_with_another_base_has_removed_its_peers_when_it_is_refused(host: Host, ended: Ended) -> None:
@@ -177,15 +192,13 @@ def test_a_full_disk_keeps_nobody_in(host: Host, ended: Ended, monkeypatch: pyte
 
     prepare(host, version(2, 1, 2))
     monkeypatch.setattr(files, "replace", full)
-    with pytest.raises(BusyError):
-        raise refusal(host, removal(3))
+    assert isinstance(refusal(host, removal(3)), BusyError)
     assert ended == [({key(1)}, {ONE})], "it is not remembered, so the portal asks again"
 
 
 def test_a_hub_that_is_being_destroyed_is_not_made_again(host: Host, ended: Ended) -> None:
     host.state.forget(made.HUB)
-    with pytest.raises(BusyError):
-        raise refusal(host, removal(3))
+    assert isinstance(refusal(host, removal(3)), BusyError)
     assert not (host.state.directory / made.HUB).exists()
     assert ended == []
 

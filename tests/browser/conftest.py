@@ -158,9 +158,11 @@ def answered(live_server: LiveServer) -> Iterator[None]:
     request_started.connect(begin)
     request_finished.connect(end)
     yield
-    wait_until(lambda: not under_way, PATIENCE / 1000, "the answers to all requests")
-    request_started.disconnect(begin)
-    request_finished.disconnect(end)
+    try:
+        wait_until(lambda: not under_way, PATIENCE / 1000, "the answers to all requests")
+    finally:
+        request_started.disconnect(begin)
+        request_finished.disconnect(end)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import wireguard
+from vpn.agent.lifecycle import removals
 from vpn.agent.lifecycle.ending import close_former_connections, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
@@ -236,7 +237,8 @@ class Watch:
         if not is_sending:
             self.keepalives_since.pop(hub, None)
         elif time.monotonic() - self.keepalives_since.setdefault(hub, time.monotonic()) > KEEPALIVES_FOR:
-            with hub_lock(self.host.state.directory, hub, BRIEFLY):
+            # wg(8) adds a peer that is not there.
+            with removals.changing(self.host, hub, BRIEFLY):
                 wireguard.stop_keepalives(self.host.names(hub))
             self.keepalives_since.pop(hub)
 

@@ -28,14 +28,15 @@ from vpn.models import Instance, Move, RetiredHub, Server
 def at_work_on(pk: UUID) -> Iterator[UUID | None]:
     """Claim an instance and the remote servers that have its hub or will; None if another worker has one of them."""
     token = lease.claim(pk)
-    if token is not None and not claim_servers(servers_of(pk), token):
-        lease.release(pk, token)
-        token = None
+    if token is None:
+        yield None
+        return
     try:
-        yield token
+        yield token if claim_servers(servers_of(pk), token) else None
     finally:
-        if token is not None:
+        try:
             release_servers(token)
+        finally:
             lease.release(pk, token)
 
 
@@ -84,8 +85,9 @@ def claim_servers(server_ids: Collection[UUID], token: UUID) -> bool:
 
 
 def release_servers(token: UUID) -> None:
-    """Release what was claimed with a token."""
-    Server.objects.filter(work_token=token).update(work_token=None, work_expires_at=None)
+    """Release what was claimed with a token. Each alone, so that nothing is locked in another order than others do."""
+    for pk in Server.objects.filter(work_token=token).values_list("pk", flat=True):
+        Server.objects.filter(pk=pk, work_token=token).update(work_token=None, work_expires_at=None)
 
 
 def ring_for_next(server_ids: Collection[UUID]) -> None:

@@ -6,6 +6,7 @@ import time
 
 from vpn.agent import openvpn, wireguard
 from vpn.agent.firewall import flows
+from vpn.agent.lifecycle import removals
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import forwarded, reconcile_forwarding
 from vpn.agent.memory.saved import Saved
@@ -50,7 +51,7 @@ def hand_over(host: Host, wanted: Forwarding) -> Handover:
 
 def greet(host: Host, hub: str, handover: Handover) -> int:
     """Let a hub that took over from another server call its clients; return the number of those that it knows."""
-    with hub_lock(host.state.directory, hub):
+    with removals.changing(host, hub):
         if host.state.load(hub) is None:
             raise AgentError(UNKNOWN_HUB, "This server has no such hub.", codes.HUB_UNKNOWN.of())
         names = host.names(hub)

@@ -10,7 +10,7 @@ It needs no lock of the hub. Whoever holds that lock removes the peer again if i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from vpn.agent import openvpn, wireguard
@@ -31,11 +31,11 @@ def changing(host: Host, hub: str, patience: float = PATIENCE) -> Iterator[None]
     Raises BusyError if another process holds the lock for longer than `patience` seconds.
     """
     with hub_lock(host.state.directory, hub, patience):
-        enforce(host.hub(hub))
+        _enforce_pending(host.hub(hub))
         try:
             yield
         finally:
-            enforce(host.hub(hub))
+            _enforce_pending(host.hub(hub))
 
 
 def remove_early(host: Host, delta: HubDelta, *, is_busy: bool) -> bool:
@@ -46,7 +46,9 @@ def remove_early(host: Host, delta: HubDelta, *, is_busy: bool) -> bool:
     """
     hub, removals = host.hub(delta.hub), host.state.removals(delta.hub)
     with removals.lock():
-        saved, under_way = removals.saved(), removals.under_way() if is_busy else None
+        # In this order: what is under way becomes the saved version.
+        under_way = removals.under_way() if is_busy else None
+        saved = removals.saved()
         if saved is None or max(saved[0], under_way or saved[0]) >= delta.version:
             return False
         is_recorded = True
@@ -78,6 +80,20 @@ def enforce(hub: Hub, version: tuple[int, int] = (0, 0)) -> None:
         _end_access(hub, removals.keys_of(removed), removed)
 
 
+def _enforce_pending(hub: Hub) -> None:
+    """Do the same for whatever was applied. Needs the hub's lock."""
+    removals = hub.state.removals(hub.names.hub)
+    if not removals.pending():
+        return
+    if (saved := removals.saved()) is not None:
+        # An agent that was killed may have saved a version without ending the removals of which that decides.
+        with suppress(AgentError, OSError):
+            removals.forget(saved[0])
+        enforce(hub, saved[0])
+    else:
+        enforce(hub)
+
+
 def without_removed(hub: Hub, spec: HubSpec) -> HubSpec:
     """Return a spec without the peers that a later version removes."""
     removed = hub.state.removals(spec.hub).after(spec.version)
@@ -90,7 +106,9 @@ def remove_first(hub: Hub, saved: HubSpec, wanted: HubSpec) -> None:
     """Remove the peers that are not in the `wanted` spec, before everything else is compared for seconds."""
     gone = {key: peer for key, peer in saved.peers.items() if key not in wanted.peers}
     if gone:
-        _end_access(hub, {side.public_key for side in by_wireguard(gone.values())}, gone)
+        # A new peer may have the key of a deleted one, and keeps its session.
+        kept = {side.public_key for side in by_wireguard(wanted.peers.values())}
+        _end_access(hub, {side.public_key for side in by_wireguard(gone.values())} - kept, gone)
 
 
 def remove_expired(host: Host, hub: str, now: float) -> None:

@@ -146,7 +146,7 @@ class State:
         saved.stamp = self._stamp(saved.spec.hub) or ()
         self.cache[saved.spec.hub] = saved
         self._forget_switches(saved.spec)
-        # An entry that stays too long is harmless; the next save deletes it.
+        # An entry that stays is deleted when the hub's lock is taken the next time.
         with suppress(AgentError, OSError):
             self.removals(saved.spec.hub).forget(saved.spec.version)
 

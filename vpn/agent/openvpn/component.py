@@ -23,6 +23,7 @@ from vpn.agent.openvpn import push as openvpn_push
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn import sessions as openvpn_sessions
 from vpn.agent.openvpn.layout import Layout
+from vpn.agent.openvpn.management import NoAnswer
 from vpn.agent.system import files
 from vpn.wire import codes
 from vpn.wire.finding import Finding
@@ -72,9 +73,15 @@ def shut_out(hub: Hub, common_names: Collection[str]) -> None:
     for name in common_names:
         for compat in (False, True):
             (layout.clients(compat) / name).unlink(missing_ok=True)
+    silent: NoAnswer | None = None
     for config in layout.directory.glob("*.conf"):
         if (socket := layout.socket(config.stem)).exists():
-            openvpn_management.end(socket, common_names)
+            try:
+                openvpn_management.end(socket, common_names)
+            except NoAnswer as error:  # the others may answer
+                silent = error
+    if silent is not None:
+        raise silent
 
 
 def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:

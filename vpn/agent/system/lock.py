@@ -1,4 +1,4 @@
-"""File locks: one for each hub, and one for what all hubs of a host share. They end with their process.
+"""File locks: for each hub, for its early removals, and for what all hubs of a host share. They end with their process.
 
 Work on one hub holds that hub's lock for its whole duration, so hubs do not wait for each other. Shared parts (the
 host's tables and settings, its links, shared files) are changed under the host's lock, which is held briefly. A process

@@ -65,14 +65,14 @@ class Cloud:
             return list(self._groups.of_portal(portal)) if self._groups is not None else []
 
     def order(self, order: Order) -> FoundNode:
-        """Order a node. Look first whether the request has one: only at EC2 a second order yields the same node."""
+        """Order a node. Look first whether the request has one: only EC2 and Hetzner do so by themselves."""
         with translated(self._login, size=order.size, image=order.image):
             group = self._groups.ensure(order.tag, order.ports, order.ssh_from) if self._groups is not None else None
             made = self._driver.create_node(**creation_of(self._driver, self._login, order, group))
             return _found(made, order.tag)
 
     def open_ports(self, tag: Tag, ports: Sequence[str], ssh_from: Sequence[str]) -> None:
-        """Open exactly these ports in the firewall of a node, if the provider has one that libcloud can change."""
+        """Open exactly these ports in the firewall of a node, if the provider has one that its driver can change."""
         with translated(self._login):
             if self._groups is not None:
                 self._groups.ensure(tag, ports, ssh_from)

@@ -15,6 +15,9 @@ from libcloud.common.exceptions import BaseHTTPError
 from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeLocation, NodeSize
 from libcloud.compute.types import NodeState
 
+from vpn import failures
+from vpn.drivers.cloud.base import CloudError
+
 # The most that a page of a list has.
 _PAGE: Final = 50
 _CONFLICT: Final = 409
@@ -114,12 +117,12 @@ class HetznerNodeDriver(NodeDriver):
         return NodeImage(str(found["id"]), found["name"], self)
 
     def ex_check_size(self, size: str, location: str) -> None:
-        """Raise ValueError, with words for `faults`, unless a server type is offered in a location."""
+        """Raise CloudError unless a server type is offered in a location."""
         types = self._call("server_types", params={"name": size})["server_types"]
         if not self._call("locations", params={"name": location})["locations"]:
-            raise ValueError(f"no location {location}")
+            raise CloudError(failures.CLOUD_LOCATION.of(location))
         if not types or location not in {price["location"] for price in types[0]["prices"]}:
-            raise ValueError(f"no server type {size} there")
+            raise CloudError(failures.CLOUD_SIZE.of(size))
 
     def ex_get_firewall(self, name: str) -> dict[str, Any] | None:
         """Return a firewall with its rules."""
