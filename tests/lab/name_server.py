@@ -31,12 +31,13 @@ class NameServer(ABC):
     zone: str = "vpn.acme.test"
     # Servers listen on addresses that an interface has: of 127.0.0.0/8 on this one alone.
     address: str = "127.0.0.1"
+    process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.program}-", dir="/tmp"))
         self.port = free_port()
-        self._configure()
         try:
+            self._configure()
             self.start()
             self._fill()
         except BaseException:
@@ -56,8 +57,9 @@ class NameServer(ABC):
 
     def stop(self) -> None:
         """End it, so that it does not answer; the zone stays."""
-        self.process.terminate()
-        self.process.wait(30)
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
 
     def answers_of(self, name: str, kind: str = "A") -> set[str]:
         """The records of a name in the zone, as text."""
@@ -89,6 +91,7 @@ class NameServer(ABC):
         return bool(self._ask(self.zone, "SOA").answer)
 
     def _is_up(self) -> bool:
+        assert self.process is not None
         assert self.process.poll() is None, self._log()
         with suppress(dns.exception.DNSException, OSError):
             return self._answers()

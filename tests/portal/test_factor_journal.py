@@ -9,8 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from portal.actions.second_factor import reset_second_factor
-from portal.models import JournalEntry, Membership, Principal
+from portal.models import BrowserSession, JournalEntry, Membership, Principal
 from portal.models.journal import journal_id
+from portal.web.sessions import digest_of
 from tests.portal.codes import (
     APP,
     REMOVE,
@@ -79,6 +80,15 @@ def test_sessions_that_are_ended(member: Membership, started: Any) -> None:
     browser, other = enter_password(member.user), enter_password(member.user)
     browser.post("/accounts/sessions/end/")
     browser.post("/accounts/sessions/end/")
+    assert codes(started()) == ["user.signed_out_elsewhere"]
+    assert other.get("/my/").status_code == 302
+
+
+def test_one_session_that_is_ended(member: Membership, started: Any) -> None:
+    browser, other = enter_password(member.user), enter_password(member.user)
+    other.get("/my/")
+    session = BrowserSession.objects.exclude(digest=digest_of(str(browser.session.session_key))).get()
+    browser.post(f"/accounts/sessions/{session.pk}/end/")
     assert codes(started()) == ["user.signed_out_elsewhere"]
     assert other.get("/my/").status_code == 302
 

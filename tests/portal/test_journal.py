@@ -5,55 +5,37 @@ That each page and call of the API leaves its line is walked over in tests/test_
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from io import StringIO
-from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import pytest
-from django.core.management import call_command, get_commands
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
-from portal.actions.acting import UnknownAct, acted, one_act
 from portal.actions.group import create_group
 from portal.actions.member import add_member, change_member, remove_member
+from portal.actions.reset_mail import _link as reset_link
 from portal.actions.sign_in_link import one_time_link
 from portal.audit.fields import FIELDS, MOST_ITEMS, cut
-from portal.audit.words import KINDS, PARTS, WORDS
 from portal.models import JournalEntry, Membership, Organization, Role, User
 from portal.models.journal import PORTAL_JOURNAL, AppendOnly, first_id_at, journal_id
 from tests.factories import BY, PASSWORD, make_client_peer, make_member, make_site, make_site_peer, settle
 from tests.fixtures import signed_in
-from tests.test_actions_say_who import modules
+from tests.portal.journal_lines import only, since
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.admission import expire_peers
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.profiles.profile import issue_link
 from vpn.actions.sites.site import update_site
-from vpn.models import Instance, Peer, Region
+from vpn.models import Instance, Peer
 
 pytestmark = pytest.mark.django_db
-
-
-def since(act: Callable[[], object]) -> list[JournalEntry]:
-    """The lines that an act leaves."""
-    before = journal_id()
-    act()
-    return list(JournalEntry.objects.filter(id__gt=before).order_by("id"))
-
-
-def only(act: Callable[[], object]) -> JournalEntry:
-    """The one line that an act leaves, apart from its consequences."""
-    [line] = [line for line in since(act) if line.cause is None]
-    return line
 
 
 # What a line says -----------------------------------------------------------------------------------------------------
@@ -241,6 +223,15 @@ def test_changing_the_password(admin: Membership) -> None:
     assert (line.code, line.actor) == ("user.password_changed", admin.principal)
 
 
+def test_a_new_password_by_a_mailed_link(client: Client, admin: Membership, settings: Settings) -> None:
+    settings.EMAIL_CONFIGURED = True
+    page = client.get(urlsplit(reset_link(admin.user)).path, follow=True)
+    form = {"password1": "another correct battery", "password2": "another correct battery"}
+    lines = since(lambda: client.post(page.request["PATH_INFO"], form))
+    assert "user.password_reset" in [line.code for line in lines]
+    assert {line.organization_id for line in lines} == {admin.organization_id}
+
+
 def test_joining_by_a_link(client: Client, organization: Organization) -> None:
     invited = add_member(organization, email="new@example.org", role=Role.MEMBER, by=BY)
     client.get(one_time_link(invited).removeprefix("http://localhost:8000"), follow=True)
@@ -278,85 +269,3 @@ def test_an_expired_peer_is_journalled_once(client_peer: Peer) -> None:
     line = only(lambda: expire_peers(by=BY))
     assert (line.code, line.actor_kind, line.object_id) == ("peer.expired", "portal", str(client_peer.pk))
     assert since(lambda: expire_peers(by=BY)) == []
-
-
-# Every act has words --------------------------------------------------------------------------------------------------
-
-
-def acts_of(module: Any) -> Iterator[str]:
-    """What the calls of the hook in a module say was done; `*` for what is known at run time."""
-    for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
-        name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-        if isinstance(node, ast.Call) and name in {"acted", "one_act"}:
-            parts = node.args[1].values if isinstance(node.args[1], ast.JoinedStr) else [node.args[1]]
-            if isinstance(node.args[1], ast.IfExp):
-                parts = [node.args[1].body, node.args[1].orelse]
-                yield from (str(part.value) for part in parts if isinstance(part, ast.Constant))
-                continue
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
-
-
-def test_each_act_of_an_action_has_words_or_is_a_part() -> None:
-    known = {code.partition(".")[2] for code in {*WORDS, *PARTS}}
-    for module in modules():
-        for did in acts_of(module):
-            wanted = re.compile(re.escape(did.replace(" ", "_")).replace(r"\*", ".+"))
-            assert any(wanted.fullmatch(one) for one in known), (module.__name__, did)
-
-
-def test_no_code_is_both_a_line_and_a_part_and_each_kind_has_a_word() -> None:
-    assert WORDS.keys().isdisjoint(PARTS)
-    assert {code.partition(".")[0] for code in WORDS} <= KINDS.keys()
-
-
-def test_an_act_without_words_is_refused(organization: Organization) -> None:
-    with pytest.raises(UnknownAct, match=r"organization\.painted"):
-        acted(BY, "painted", organization)
-    with pytest.raises(UnknownAct), one_act(BY, "painted", organization):
-        pass
-
-
-# Commands -------------------------------------------------------------------------------------------------------------
-
-# What each command of `manage.py` leaves, with the arguments that it gets here; or why it leaves nothing.
-COMMANDS: dict[str, list[tuple[str, list[str]]] | str] = {
-    "api_token": [("apitoken.created", ["{email}"])],
-    "api_tokens": [("apitoken.deleted", ["revoke", "{token}"])],
-    "changepassword": [("user.password_changed", ["{email}"])],
-    "createsuperuser": [("user.became_staff", ["--email", "root@example.org", "--no-input"])],
-    "journal": "reads only",
-    "prepare": "makes the first organization: tests/running",
-    "reset_second_factor": "needs a factor: tests/portal/test_factor_journal.py",
-    "rotate_secrets": "seals the same values again; the audit log has it",
-    "region": [
-        ("region.added", ["add", "north", "North"]),
-        ("region.changed", ["set", "local", "--latitude", "50.1", "--longitude", "8.7"]),
-        ("region.loss_policy_set", ["set", "local", "--lost-after", "900"]),
-    ],
-    "server": [
-        ("server.cordoned", ["cordon", "This machine"]),
-        ("server.uncordoned", ["uncordon", "This machine"]),
-        ("server.cordoned", ["drain", "This machine"]),
-    ],
-    "schedule": "runs the schedule",
-    "worker": "runs a worker",
-}
-CALLS = [(name, *call) for name, calls in COMMANDS.items() if not isinstance(calls, str) for call in calls]
-
-
-def test_each_command_says_what_the_journal_gets() -> None:
-    assert set(COMMANDS) == {name for name, app in get_commands().items() if app in {"portal", "vpn"}}
-
-
-@pytest.mark.parametrize(("name", "code", "words"), CALLS)
-def test_a_command_leaves_one_line_by_staff(
-    name: str, code: str, words: list[str], admin: Membership, region: Region, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
-    token, _ = admin.api_tokens.model.issue(admin)
-    filled = [word.format(email=admin.user.email, token=token.pk) for word in words]
-    with patch("getpass.getpass", return_value=PASSWORD), patch("vpn.doorbell._enqueue"):
-        line = only(lambda: call_command(name, *filled, stdout=StringIO(), stderr=StringIO()))
-    assert (line.code, line.actor_kind) == (code, "staff")
-    assert line.actor_name
-    assert line.organization_id in {admin.organization_id, PORTAL_JOURNAL}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -10,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -20,49 +18,12 @@ from portal.audit import chain
 from portal.audit.chain import CONTENT, hash_of, seal_batch, seal_lines, signature_of
 from portal.audit.verifying import MOST_FAULTS, SEALED_WITHIN, verify
 from portal.models import JournalEntry, JournalHead, Organization
-from portal.models.journal import PORTAL_JOURNAL, first_id_at, journal_id
+from portal.models.journal import PORTAL_JOURNAL, journal_id
 from portal.reseal import count_stale, reseal_all
-from tests.factories import make_organization
+from tests.portal.sealed_journal import ACME, ALL, append, faults, heads, rows
 from vpn.jobs.journal import seal_journals
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-ACME = UUID(int=7)
-_ALL = 60.0
-
-
-def append(number: int, at: datetime | None = None, **columns: Any) -> list[JournalEntry]:
-    """New lines, as acts leave them."""
-    at = at or timezone.now()
-    made = [
-        JournalEntry(
-            id=UUID(int=first_id_at(at).int + (journal_id().int & ((1 << 79) - 1))) if columns else journal_id(),
-            **{"organization_id": ACME, "at": at, "actor_kind": "staff", "code": "peer.changed", **columns},
-        )
-        for _ in range(number)
-    ]
-    JournalEntry.objects.bulk_create(made)
-    return made
-
-
-def rows(**found: Any) -> QuerySet[JournalEntry]:
-    """Lines as somebody with the database has them: without the manager that refuses changes."""
-    return QuerySet(JournalEntry).filter(organization_id=ACME, **found)
-
-
-def heads() -> QuerySet[JournalHead]:
-    return QuerySet(JournalHead).filter(pk=ACME)
-
-
-def faults() -> list[str]:
-    return verify(ACME).faults
-
-
-@pytest.fixture
-def sealed(db: None) -> None:
-    """A journal of ten sealed lines."""
-    append(10)
-    assert seal_lines(_ALL)
-
 
 # Sealing --------------------------------------------------------------------------------------------------------------
 
@@ -71,7 +32,7 @@ def test_lines_get_positions_and_hashes_in_batches(db: None, monkeypatch: pytest
     monkeypatch.setattr(chain, "_BATCH", 3)
     append(10)
     append(4, organization_id=PORTAL_JOURNAL)
-    assert seal_lines(_ALL)
+    assert seal_lines(ALL)
     assert list(rows().order_by("id").values_list("position", flat=True)) == list(range(1, 11))
     for journal, number in ((ACME, 10), (PORTAL_JOURNAL, 4)):
         verdict = verify(journal)
@@ -81,14 +42,14 @@ def test_lines_get_positions_and_hashes_in_batches(db: None, monkeypatch: pytest
 def test_out_of_time_leaves_the_rest_to_the_next_run(db: None) -> None:
     append(3)
     assert not seal_lines(0)
-    assert seal_lines(_ALL)
+    assert seal_lines(ALL)
     assert faults() == []
 
 
 def test_a_line_that_commits_late_gets_the_next_position(sealed: None) -> None:
     [late] = append(1, at=timezone.now() - timedelta(minutes=2), code="peer.deleted")
     append(1)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     assert rows(pk=late.pk).values_list("position", flat=True).get() == 11
     assert faults() == []
 
@@ -121,10 +82,10 @@ def test_it_is_killed_at_any_line_and_the_next_run_goes_on(sealed: None, monkeyp
         with monkeypatch.context() as killed:
             killed.setattr(place, die)
             with pytest.raises(Killed):
-                seal_lines(_ALL)
+                seal_lines(ALL)
         assert rows(position=None).count() == 3
         assert faults() == []
-    seal_lines(_ALL)
+    seal_lines(ALL)
     assert verify(ACME).lines == 13
 
 
@@ -142,7 +103,7 @@ def test_two_at_once_seal_each_line_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with ThreadPoolExecutor(3) as pool:
         for running in [pool.submit(run) for _ in range(3)]:
-            running.result(_ALL)
+            running.result(ALL)
     verdict = verify(ACME)
     assert (verdict.lines, verdict.faults) == (60, [])
 
@@ -194,7 +155,7 @@ def test_what_was_done_to_sealed_lines_is_found(sealed: None, deed: Callable[[],
     assert all(fault.startswith(begin) for fault, begin in zip(found, told, strict=True)), found
     # The next lines do not cover it.
     append(2)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     assert faults()[0].startswith(told[0])
 
 
@@ -210,31 +171,31 @@ def test_whoever_has_the_database_alone_cannot_move_an_end_of_the_chain(sealed: 
         heads().update(**{**genuine, **forged})
         assert faults() == ["the head of its chain was altered"]
         append(1)
-        assert seal_lines(_ALL)
+        assert seal_lines(ALL)
         assert faults() == ["the head of its chain was altered"], "it got no new signature"
     heads().update(**genuine)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     assert faults() == []
 
 
 def test_a_hash_with_another_key_is_no_hash(sealed: None) -> None:
     """A key that somebody made is not sealed by the portal, and one of another journal opens in its own row alone."""
     append(1, organization_id=PORTAL_JOURNAL, code="region.added")
-    seal_lines(_ALL)
+    seal_lines(ALL)
     of_portal = JournalHead.objects.get(pk=PORTAL_JOURNAL)
     heads().update(key_sealed=of_portal.key_sealed)
     assert faults() == ["no key here opens the key of its chain"]
-    seal_lines(_ALL)
+    seal_lines(ALL)
     assert verify(PORTAL_JOURNAL).faults == []
 
 
 def test_to_an_older_head_nothing_is_added(sealed: None) -> None:
     older = heads().values("position", "hash", "anchor_position", "anchor_hash", "signature").get(pk=ACME)
     append(3)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     heads().filter(pk=ACME).update(**older)
     append(4)
-    assert seal_lines(_ALL)
+    assert seal_lines(ALL)
     assert rows(position=None).count() == 4
     assert faults()
 
@@ -242,7 +203,7 @@ def test_to_an_older_head_nothing_is_added(sealed: None) -> None:
 def test_a_line_that_is_dated_back_is_found_though_it_gets_sealed(sealed: None) -> None:
     append(1, at=timezone.now() - timedelta(hours=3), code="peer.deleted")
     append(1)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     [fault] = faults()
     assert fault.startswith("line 11 (")
     assert "inserted later" in fault
@@ -250,7 +211,7 @@ def test_a_line_that_is_dated_back_is_found_though_it_gets_sealed(sealed: None) 
 
 def test_not_all_of_many_faults_are_told(db: None) -> None:
     append(MOST_FAULTS + 5)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     rows().update(actor_name="Eve")
     assert len(faults()) == MOST_FAULTS
 
@@ -273,7 +234,7 @@ def test_it_verifies_after_the_keys_were_rotated(sealed: None, settings: Setting
     assert count_stale() == 0
     settings.SECRET_KEYS = settings.SECRET_KEYS[:1]
     append(2)
-    seal_lines(_ALL)
+    seal_lines(ALL)
     verdict = verify(ACME)
     assert (verdict.lines, verdict.faults) == (12, [])
     assert list(rows(position__lte=10).order_by("position").values_list("hash", flat=True)) == hashes
@@ -281,36 +242,3 @@ def test_it_verifies_after_the_keys_were_rotated(sealed: None, settings: Setting
     assert head.signature == signature_of(head)
     settings.SECRET_KEYS = [old]
     assert faults() == ["no key here opens the key of its chain"]
-
-
-# The command ----------------------------------------------------------------------------------------------------------
-
-
-def told_by_command() -> str:
-    told = io.StringIO()
-    try:
-        call_command("journal", "verify", stdout=told)
-    except CommandError as error:
-        return f"{told.getvalue()}failed: {error}"
-    return told.getvalue()
-
-
-def test_the_command_has_a_line_for_each_journal(sealed: None) -> None:
-    organization = make_organization("Weber")
-    before = told_by_command()
-    assert f"{organization.slug}: nothing is sealed yet.\n" in before
-    seal_lines(_ALL)
-    lines = told_by_command().splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["the portal", "weber", f"deleted organization {ACME}"]
-    assert "10 lines from number 1 are intact, sealed since" in lines[-1]
-
-
-def test_the_command_fails_and_names_journal_and_line(sealed: None) -> None:
-    make_organization("Weber")
-    seal_lines(_ALL)
-    [line] = rows(position=4)
-    rows(position=4).update(actor_name="Eve")
-    told = told_by_command()
-    assert f"deleted organization {ACME}: line 4 ({line.pk}, peer.changed, " in told
-    assert "weber: " in told
-    assert told.endswith("failed: Journals with faults: 1.")

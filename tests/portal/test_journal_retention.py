@@ -19,17 +19,16 @@ from portal.exceptions import InvalidInput
 from portal.models import JournalEntry, JournalHead, Membership, Organization
 from portal.models.journal import PORTAL_JOURNAL
 from tests.factories import BY, make_organization
-from tests.portal.test_journal_chain import ACME, append
+from tests.portal.sealed_journal import ACME, ALL, append
 from vpn.jobs.tidy import tidy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-_ALL = 60.0
 
 
 def old(days: float, number: int = 1, of: UUID = ACME) -> list[JournalEntry]:
     """Lines of so many days ago, sealed."""
     made = append(number, at=timezone.now() - timedelta(days=days), organization_id=of)
-    assert seal_lines(_ALL)
+    assert seal_lines(ALL)
     return made
 
 
@@ -42,7 +41,7 @@ def test_old_lines_go_batch_by_batch_and_the_rest_verifies(db: None, monkeypatch
     old(401, 7)
     old(399, 2)
     assert not prune_journals(0)
-    assert prune_journals(_ALL)
+    assert prune_journals(ALL)
     head = JournalHead.objects.get(pk=ACME)
     assert (left(), head.anchor_position, head.position) == (2, 7, 9)
     verdict = verify(ACME)
@@ -68,7 +67,7 @@ def test_each_organization_has_its_own_days(organization: Organization, other_or
 def test_the_portals_own_journal_has_a_setting(db: None, settings: Settings) -> None:
     settings.JOURNAL_DAYS = 30
     old(31, of=PORTAL_JOURNAL)
-    prune_journals(_ALL)
+    prune_journals(ALL)
     assert left(PORTAL_JOURNAL) == 0
     assert verify(PORTAL_JOURNAL).faults == []
     old(0, of=PORTAL_JOURNAL)
@@ -78,7 +77,7 @@ def test_the_portals_own_journal_has_a_setting(db: None, settings: Settings) -> 
 
 def test_the_head_of_a_deleted_organization_goes_with_its_last_line(db: None) -> None:
     old(401, 2)
-    prune_journals(_ALL)
+    prune_journals(ALL)
     assert left() == 0
     assert not JournalHead.objects.filter(pk=ACME).exists()
 
@@ -86,14 +85,14 @@ def test_the_head_of_a_deleted_organization_goes_with_its_last_line(db: None) ->
 def test_lines_that_are_not_sealed_stay(db: None) -> None:
     old(401)
     append(1, at=timezone.now() - timedelta(days=450), organization_id=ACME)
-    prune_journals(_ALL)
+    prune_journals(ALL)
     assert left() == 1
 
 
 def test_an_altered_head_keeps_everything(db: None) -> None:
     old(401)
     JournalHead.objects.update(anchor_position=1)
-    prune_journals(_ALL)
+    prune_journals(ALL)
     assert left() == 1
 
 
@@ -112,7 +111,7 @@ def test_lines_that_are_pruned_while_they_are_verified_are_not_missed(
     def meanwhile(head: JournalHead, after: int) -> object:
         asked.append(after)
         if len(asked) == 3:
-            prune_journals(_ALL)
+            prune_journals(ALL)
         return rows(head, after)
 
     monkeypatch.setattr(verifying, "_rows", meanwhile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,8 +84,9 @@ def test_staff_set_it_in_django_admin(staff_browser: Client) -> None:
 def test_staff_test_the_file_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ping.txt").write_text("1")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, ExitStack() as stack:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
         url = f"http://127.0.0.1:{server.server_address[1]}"
         call_command("region", "add", "fra", "Frankfurt", probe_url=f"{url}/ping.txt")
         call_command("region", "test", "fra")
@@ -95,7 +97,6 @@ def test_staff_test_the_file_by_command(tmp_path: Path, capsys: pytest.CaptureFi
         call_command("region", "set", "fra", "--probe-url", url.replace("http:", "https:"))
         with pytest.raises(CommandError, match="does not answer"):
             call_command("region", "test", "fra")
-        server.shutdown()
     call_command("region", "set", "fra", "--probe-url", f"{url}/ping.txt")
     with pytest.raises(CommandError, match="does not answer"):
         call_command("region", "test", "fra")

@@ -12,7 +12,7 @@ from django.test import Client
 from portal.models import Organization
 from tests.factories import BY
 from tests.lab.hetzner import IMAGE, LOCATION, SIZE, TOKEN, Hetzner
-from tests.vpn.clouds.made import Servers, failure_of, hurry, make_instance, steps_of, the_node, work
+from tests.vpn.clouds.made import failure_of, hurry, make_instance, steps_of, the_node, work
 from vpn.actions.instances.instance import delete_instance, retry_instance
 from vpn.actions.servers.account import set_account
 from vpn.actions.servers.region import add_region
@@ -24,7 +24,7 @@ from vpn.jobs.clouds import remove_stray, sweep_cloud
 from vpn.models import CloudAccount, CloudNode, Instance, Region, Server, StrayNode, portal_tag
 from vpn.presenters import servers as shown
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("servers")]
 EVERYONE = "0.0.0.0/0, ::/0"
 TAG = Tag("0a1b2c3d", uuid4())
 
@@ -55,18 +55,6 @@ def region(hetzner: Hetzner) -> Region:
     made = add_region("nbg", "Nuremberg", driver=Driver.CLOUD, by=BY)
     set_account(made, by=BY, secret=TOKEN, **settings_for(hetzner))
     return Region.objects.get(pk=made.pk)
-
-
-@pytest.fixture
-def account(region: Region) -> CloudAccount:
-    """Its account."""
-    return CloudAccount.objects.get(region=region)
-
-
-@pytest.fixture(autouse=True)
-def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
-    """The SSH servers of the nodes."""
-    return Servers(monkeypatch)
 
 
 def cloud_of(hetzner: Hetzner) -> Cloud:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.exceptions import Conflict, NotPossible
-from portal.models import ApiToken, Membership, Organization
+from portal.models import ApiToken, JournalEntry, Membership, Organization
 from tests.factories import BY, make_instance
 from tests.vpn.moves.machines import Machine
 from tests.vpn.moves.moving import Servers, go_on, go_on_until, look
@@ -284,6 +284,7 @@ def test_pages_say_what_happens(admin_browser: Client, moving: Instance, servers
         in admin_browser.get(f"{base}/rebuild/").content.decode()
     )
     admin_browser.post(f"{base}/forwarding/")
+    assert JournalEntry.objects.filter(code="instance.forwarding_ended").count() == 1
     assert "forwards UDP and TCP ports" not in admin_browser.get(f"{base}/settings/").content.decode()
 
 
