@@ -14,6 +14,9 @@ EMAIL_LENGTH = 254
 GROUP_NAME_LENGTH = 40
 LEAST_JOURNAL_DAYS = 30
 MOST_JOURNAL_DAYS = 36_500
+# Not shorter than a share link shows its profile to the browser that opened it; not longer than a week.
+LEAST_KEY_MINUTES = 15
+MOST_KEY_MINUTES = 7 * 24 * 60
 
 
 def clean_email(email: str) -> str:
@@ -44,6 +47,14 @@ def clean_organization_name(name: str) -> str:
     if not text:
         raise InvalidInput.in_field("name", f"Enter a name of at most {NAME_LENGTH} characters.")
     return text
+
+
+def clean_custody_minutes(minutes: int | None) -> int | None:
+    """The minutes for which private keys can be fetched; None means the default. Raises InvalidInput."""
+    if minutes is not None and not LEAST_KEY_MINUTES <= minutes <= MOST_KEY_MINUTES:
+        message = f"Choose {LEAST_KEY_MINUTES} to {MOST_KEY_MINUTES:,} minutes, or nothing for the default."
+        raise InvalidInput.in_field("custody_minutes", message)
+    return minutes
 
 
 def clean_journal_days(days: int | None) -> int | None:

@@ -149,6 +149,8 @@ GET  peer                               302    200     200   200      404   404
 POST peer                               302    405     405   405      405   405
 GET  peer_profile                       302    302     302   302      404   404
 POST peer_profile                       302    200     403   200      404   404
+GET  peer_key                           302    200     403   200      404   404
+POST peer_key                           302    422     403   422      404   404
 GET  peer_link                          302    302     302   302      404   404
 POST peer_link                          302    200     403   200      404   404
 GET  shared_profile                     404    404     404   404      404   404
@@ -159,8 +161,8 @@ GET  peer_disable                       302    403     403   200      404   404
 POST peer_disable                       302    403     403   302      404   404
 GET  peer_enable                        302    403     403   200      404   404
 POST peer_enable                        302    403     403   302      404   404
-GET  peer_rotate                        302    403     403   200      404   404
-POST peer_rotate                        302    403     403   302      404   404
+GET  peer_rotate                        302    200     403   200      404   404
+POST peer_rotate                        302    302     403   302      404   404
 GET  peer_delete                        302    403     403   200      404   404
 POST peer_delete                        302    403     403   302      404   404
 
@@ -188,6 +190,8 @@ PAGES_OF_ANOTHERS_PEER = """
 GET  peer                               302    404     200   200      404   404
 GET  peer_profile                       302    404     302   302      404   404
 POST peer_profile                       302    404     403   200      404   404
+GET  peer_key                           302    404     403   200      404   404
+POST peer_key                           302    404     403   422      404   404
 GET  peer_link                          302    404     302   302      404   404
 POST peer_link                          302    404     403   200      404   404
 GET  peer_edit                          302    404     403   200      404   404

@@ -83,6 +83,7 @@ ACTS_OF_PAGES = {
         "client_peer_new": "peer.created",
         "site_peer_new": "peer.created",
         "peer_profile": "peer.delivered",
+        "peer_key": "- the walk sends no key: see tests/vpn/views/test_own_key.py",
         "peer_link": "peer.shared",
         "shared_profile": _SEPARATELY,
         "peer_edit": "peer.changed",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -106,6 +107,14 @@ def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:
     except ValueError:
         return None
     return None if found is None or found.is_over else found
+
+
+def get_fetchable(member: Membership, pk: UUID) -> Peer:
+    """One peer whose profile this member may fetch, and whose keys they may renew; else 404 or 403."""
+    peer = get_peer(member, pk)
+    if not may_fetch_profile(member, peer):
+        raise PermissionDenied("Only admins and its owner can do this.")
+    return peer
 
 
 def may_fetch_profile(member: Membership, peer: Peer) -> bool:

@@ -62,6 +62,14 @@ def is_contributory(raw_public_key: bytes) -> bool:
     return True
 
 
+def is_canonical(raw_public_key: bytes) -> bool:
+    """Is this how X25519 writes the point? It ignores the highest bit, and reduces by the prime (RFC 7748, section 5).
+
+    Other spellings of a point look like other keys, and no handshake with them succeeds.
+    """
+    return int.from_bytes(raw_public_key, "little") < 2**255 - 19
+
+
 def generate_ssh_key() -> tuple[str, str]:
     """A new key pair for SSH: the private key as a file of OpenSSH, and the public one as type and base64 value."""
     key = Ed25519PrivateKey.generate()

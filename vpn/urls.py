@@ -18,7 +18,7 @@ from vpn.views.peers import create as peer_new
 from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
 from vpn.views.peers import page as peer
-from vpn.views.profiles import my
+from vpn.views.profiles import my, own_key
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
 from vpn.views.sites import site
@@ -52,6 +52,7 @@ _PEERS = [
     path("instances/<uuid:pk>/peers/new-site/", peer_new.site_peer_new, name="site_peer_new"),
     path("peers/<uuid:pk>/", peer.peer, name="peer"),
     path("peers/<uuid:pk>/profile/", profile.peer_profile, name="peer_profile"),
+    path("peers/<uuid:pk>/key/", own_key.peer_key, name="peer_key"),
     path("peers/<uuid:pk>/link/", peer_link.peer_link, name="peer_link"),
     path("p/<str:token>/", shared_profile.shared_profile, name="shared_profile"),
     path("peers/<uuid:pk>/edit/", peer_edit.peer_edit, name="peer_edit"),

@@ -23,7 +23,7 @@ from vpn.constants import (
     PRIVATE_NETWORKS_V4,
     RESERVED_HOSTNAMES,
 )
-from vpn.keys import decode_key, is_contributory
+from vpn.keys import decode_key, is_canonical, is_contributory
 
 LAST_TCP_PORT = 65_535
 NOT_A_PROBE_URL = "Enter an address such as https://fra1.example.com/ping.txt. Only localhost may have http."
@@ -249,7 +249,7 @@ def validate_wireguard_key(value: str) -> None:
     except ValueError:
         message = "Paste the public key as WireGuard shows it: 44 characters of base64, ending in “=”."
         raise ValidationError(message, code="not_a_key") from None
-    if not is_contributory(raw):
+    if not is_contributory(raw) or not is_canonical(raw):
         message = "This key would protect nothing. Make a new key pair on the device and paste its public key."
         raise ValidationError(message, code="weak_key")
 

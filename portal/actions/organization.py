@@ -12,7 +12,7 @@ from portal.actions.member import add_member
 from portal.audit.fields import values_of
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, Role, User
-from portal.validators import clean_organization_name
+from portal.validators import clean_custody_minutes, clean_organization_name
 
 _SLUG_LENGTH = 40
 _SUFFIX_LENGTH = 6
@@ -35,6 +35,20 @@ def rename_organization(organization: Organization, name: str, *, by: Principal)
     with transaction.atomic():
         organization.save(update_fields=["name"])
         acted(by, "renamed", organization, before=before)
+
+
+def set_key_window(organization: Organization, minutes: int | None, *, by: Principal) -> None:
+    """Set for how many minutes private keys that the portal made can be fetched; None means the default.
+
+    Windows that are open keep their end. Raises InvalidInput.
+    """
+    if organization.custody_minutes == minutes:
+        return
+    before = values_of(organization)
+    organization.custody_minutes = clean_custody_minutes(minutes)
+    with transaction.atomic():
+        organization.save(update_fields=["custody_minutes"])
+        acted(by, "key window changed", organization, before=before)
 
 
 def needs_admin(organization: Organization) -> bool:

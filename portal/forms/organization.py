@@ -11,12 +11,15 @@ from django.core.exceptions import ValidationError
 
 from portal.exceptions import InvalidInput
 from portal.models import Organization, Quota
+from portal.models.organization import DEFAULT_KEY_MINUTES
 from portal.models.quota import DEFAULT_LIMITS
 from portal.quotas import quota_uses
 from portal.validators import (
     EMAIL_LENGTH,
     LEAST_JOURNAL_DAYS,
+    LEAST_KEY_MINUTES,
     MOST_JOURNAL_DAYS,
+    MOST_KEY_MINUTES,
     NAME_LENGTH,
     clean_name,
     clean_organization_name,
@@ -40,6 +43,14 @@ class OrganizationForm(forms.Form):
         label="Every member needs a second factor",
         required=False,
         help_text="Members without one are led to set it up first. Tunnels and API tokens are not affected.",
+    )
+    custody_minutes = forms.IntegerField(
+        label="Minutes for which a private key can be fetched",
+        required=False,
+        min_value=LEAST_KEY_MINUTES,
+        max_value=MOST_KEY_MINUTES,
+        help_text="Of a key that the portal made, from its first reveal on. Then it is destroyed for good, and only "
+        f"new keys give a profile again. Empty: {DEFAULT_KEY_MINUTES}.",
     )
     journal_days = forms.IntegerField(
         label="Days for which the journal is kept",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
+from typing import Final
 
 from django.db import models
 
 from portal.models.quota import DEFAULT_LIMITS, Quota, limit_column
+
+DEFAULT_KEY_MINUTES: Final = 60
 
 
 class Organization(models.Model):
@@ -20,6 +24,8 @@ class Organization(models.Model):
     second_factor_required = models.BooleanField(default=False, db_default=False)
     # How long lines of its journal are kept, in days; NULL means JOURNAL_DAYS.
     journal_days = models.PositiveIntegerField(null=True, blank=True)
+    # For how long a private key that the portal made can be fetched, in minutes; NULL means DEFAULT_KEY_MINUTES.
+    custody_minutes = models.PositiveIntegerField(null=True, blank=True)
     most_instances = limit_column(Quota.INSTANCES)
     most_provisioning = limit_column(Quota.PROVISIONING)
     most_peers = limit_column(Quota.PEERS)
@@ -34,6 +40,11 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def key_window(self) -> timedelta:
+        """How long after the first reveal a private key that the portal made is destroyed."""
+        return timedelta(minutes=self.custody_minutes or DEFAULT_KEY_MINUTES)
 
     def limit(self, quota: Quota) -> int:
         """The organization's limit: the value that staff set, else the default."""

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
 from portal.actions.journal import set_retention
-from portal.actions.organization import rename_organization
+from portal.actions.organization import rename_organization, set_key_window
 from portal.actions.second_factor import require_second_factor
 from portal.exceptions import InvalidInput
 from portal.forms.organization import OrganizationForm
@@ -33,12 +33,13 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization_settings(request: HttpRequest) -> HttpResponse:
-    """The organization's name, its rules for second factors and its journal, and use of quotas."""
+    """The organization's name, its rules for second factors, keys and its journal, and use of quotas."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
     initial = {
         "name": member.organization.name,
         "second_factor_required": member.organization.second_factor_required,
         "journal_days": member.organization.journal_days,
+        "custody_minutes": member.organization.custody_minutes,
     }
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
     for field in form.fields.values():
@@ -59,6 +60,7 @@ def _save(member: Membership, form: OrganizationForm) -> bool:
             if form.cleaned_data["name"] != fresh.name:
                 rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
             require_second_factor(fresh, form.cleaned_data["second_factor_required"], by=member.principal)
+            set_key_window(fresh, form.cleaned_data["custody_minutes"], by=member.principal)
             set_retention(fresh, form.cleaned_data["journal_days"], by=member.principal)
     except InvalidInput as refusal:
         show_refusal(form, refusal)

@@ -45,7 +45,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 # A page may come with a refusal on purpose; the browser logs that as an error.
 # The tools that look at a page put styles of their own into it, which its policy refuses; `look` finds the page's own.
 # htmx logs a request that a newer one replaces (hx-sync) as an error; one that failed has `htmx:sendError`, too.
-_EXPECTED = ("422", "409", "404", "403", "Applying inline style", "htmx:sendAbort", "htmx:afterRequest")
+_EXPECTED = ("503", "422", "409", "404", "403", "Applying inline style", "htmx:sendAbort", "htmx:afterRequest")
 
 # A page that polls may change each time that axe looks.
 _LOOKS = 5

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -121,18 +122,27 @@ def test_a_phone_scans_its_code_and_reaches_the_site(
     page.wait_for_url("**/peers/*/")
     camera.look("peer-undelivered")
     peer = page.url
-    page.get_by_role("button", name="Show profile").first.click()
-    code = page.locator("img.qr").first
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.url} {request.post_data or ''}"))
+    page.get_by_role("link", name="Make the key here").click()
+    camera.look("own-key")
+    page.get_by_role("button", name="Make the key").click()
+    code = page.locator("img.qr[src]").first
     expect(code).to_be_visible()
-    camera.look("profile-client")
+    camera.look("profile-own-key")
     picture = tmp_path / "code.png"
     code.screenshot(path=picture)
     read = subprocess.run(["zbarimg", "--quiet", "--raw", "-Sbinary", str(picture)], capture_output=True, text=True)
     profile = download(page)
     assert read.stdout.strip() == profile.strip()
+    private_key = re.search(r"^PrivateKey = (\S+)$", profile, re.MULTILINE)
+    assert private_key
+    assert any("public_key=" in each for each in sent)
+    assert not any(private_key[1] in unquote_plus(each) for each in sent)
     lab.wg_quick_up(phone, read.stdout)
     lab.wait_ping(phone, berlin.lan.v4)
-    page.goto(peer)
+    page.get_by_role("link", name="It is on the device").click()
+    page.wait_for_url(peer)
     expect(page.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
     camera.look("peer-connected")
 

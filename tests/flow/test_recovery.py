@@ -23,7 +23,8 @@ from tests.lab.lab import Lab
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_link, redeem_link
+from vpn.actions.profiles.profile import deliver_profile, issue_link, redeem_link
+from vpn.actions.profiles.refusals import HubNotReady
 from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.drivers import local, registry

@@ -16,7 +16,8 @@ from portal.access import mark_checked
 from portal.models import Membership, Organization
 from portal.urls import urlpatterns as portal_urls
 from tests.factories import BY, make_client_peer, make_instance
-from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_link
+from vpn.actions.profiles.profile import deliver_profile, issue_link
+from vpn.actions.profiles.refusals import HubNotReady
 from vpn.choices import InstanceState
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Tick

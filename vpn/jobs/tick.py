@@ -23,6 +23,7 @@ _LATE_AFTER: Final = {
     "knock": 300,
     "names": 300,
     "certificates": 600,
+    "custody": 600,
     "journal": 600,
     "tidy": 3600,
 }

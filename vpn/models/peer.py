@@ -57,6 +57,9 @@ class Peer(models.Model):
     tls_crypt_key_sealed = models.TextField(blank=True)
     key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
 
+    # When a private key that the portal made is destroyed; null until its profile is first handed out.
+    key_due_at = models.DateTimeField(null=True, blank=True)
+
     # The peer's own label in its DNS name, unique among its member's devices, or among the instance's sites.
     dns_label = models.CharField(max_length=63, blank=True)
 
@@ -101,6 +104,7 @@ class Peer(models.Model):
                 condition=Q(certificate_due_at__isnull=False),
                 name="peer_certificate_due",
             ),
+            models.Index(fields=["key_due_at"], condition=Q(key_due_at__isnull=False), name="peer_key_due"),
             # Which instances need OpenVPN listeners.
             models.Index(fields=["instance"], condition=OVER_OPENVPN, name="peer_over_openvpn"),
         ]
@@ -183,6 +187,13 @@ class Peer(models.Model):
     def is_openvpn(self) -> bool:
         """Does this peer connect over OpenVPN?"""
         return self.protocol == Protocol.OPENVPN
+
+    @property
+    def has_profile(self) -> bool:
+        """Can its profile be made: does the portal have its private key, or the device its own?"""
+        if self.key_custody == KeyCustody.PORTAL:
+            return self.key_due_at is None or self.key_due_at > timezone.now()
+        return self.key_custody == KeyCustody.DEVICE
 
     @property
     def seen(self) -> PeerObservation:

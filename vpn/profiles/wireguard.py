@@ -19,6 +19,9 @@ INTERFACE_LENGTH = 15
 # Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
 TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
 COMMENT_LENGTH = 80
+# Stands where the private key belongs, if the device made its own. Not spelled like the directive, so that no program
+# mistakes the comment for one.
+OWN_KEY_PLACE = "# This device made its own key: add the line with its private key here."
 MOST_METRIC = 65_535
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 SEARCH_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -66,11 +69,7 @@ def render(profile: WireGuardProfile) -> str:
 
 
 def _interface(profile: WireGuardProfile) -> list[str]:
-    if profile.private_key is None:
-        # Not spelled like the directive, so that no program mistakes the comment for one.
-        lines = ["# This device made its own key: add the line with its private key here."]
-    else:
-        lines = [f"PrivateKey = {_key(profile.private_key)}"]
+    lines = [OWN_KEY_PLACE] if profile.private_key is None else [f"PrivateKey = {_key(profile.private_key)}"]
     lines.append("Address = " + _listed(profile.addresses, IPv4Interface, IPv6Interface))
     if profile.listen_port is not None:
         lines.append(f"ListenPort = {_number(profile.listen_port, 1, 65535)}")

@@ -1,4 +1,4 @@
-"""Edit, disable, enable, rotate, delete: each says what stops working, asks once, and keeps what was typed."""
+"""Edit, disable, enable, renew, delete: each says what stops working, asks once, and keeps what was typed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_rotate_gives_new_keys(admin_browser: Client, client_peer: Peer) -> None
 
 def test_a_key_made_by_the_device_cannot_be_rotated_here(admin_browser: Client, client_peer: Peer) -> None:
     Peer.objects.update(key_custody=KeyCustody.DEVICE)
-    assert b"Rotate keys" not in admin_browser.get(f"/peers/{client_peer.pk}/").content
+    assert b"Renew keys" not in admin_browser.get(f"/peers/{client_peer.pk}/").content
     refused = admin_browser.post(f"/peers/{client_peer.pk}/rotate/")
     assert refused.status_code == 409
     assert b"This device made its own key" in refused.content
@@ -60,7 +60,7 @@ def test_delete_leads_back_to_the_instance(admin_browser: Client, client_peer: P
     assert PeerTombstone.objects.filter(peer_id=client_peer.pk).exists()
 
 
-@pytest.mark.parametrize("act", [*ACTS, "edit"])
+@pytest.mark.parametrize("act", ["disable", "enable", "delete", "edit"])
 def test_only_admins_act(
     act: str, auditor_browser: Client, member_browser: Client, stranger_browser: Client, client_peer: Peer
 ) -> None:
@@ -69,6 +69,17 @@ def test_only_admins_act(
         assert browser.get(url).status_code == status
         assert browser.post(url).status_code == status
     assert Peer.objects.get().enabled is True
+
+
+def test_the_owner_renews_the_keys_as_an_admin_does(
+    auditor_browser: Client, member_browser: Client, stranger_browser: Client, client_peer: Peer
+) -> None:
+    url = f"/peers/{client_peer.pk}/rotate/"
+    for browser, status in ((auditor_browser, 403), (stranger_browser, 404)):
+        assert browser.post(url).status_code == status
+    assert Peer.objects.get().public_key == client_peer.public_key
+    assert member_browser.post(url).status_code == 302
+    assert Peer.objects.get().public_key != client_peer.public_key
 
 
 def test_a_client_is_edited(admin_browser: Client, client_peer: Peer) -> None:

@@ -268,7 +268,7 @@ def test_the_polled_part_is_a_part_of_the_page(admin_browser: Client, client_pee
 def test_members_see_their_own_peer_without_what_they_cannot_do(member_browser: Client, client_peer: Peer) -> None:
     page = page_of(member_browser, client_peer)
     assert "Show profile" in page
-    for word in ("Rotate keys", "Delete peer", "/edit/", f"/instances/{client_peer.instance_id}/", "/people/"):
+    for word in ("Renew keys", "Delete peer", "/edit/", f"/instances/{client_peer.instance_id}/", "/people/"):
         assert word not in page, word
 
 

@@ -184,6 +184,8 @@ def _more(plan: ChangePlan) -> str:
 
 
 def _remedy(peer: Peer) -> str:
-    if peer.key_custody == KeyCustody.DESTROYED:
-        return _("ask an admin to renew its keys, then fetch its profile")
+    if not peer.has_profile:
+        return _("renew its keys on its page, then fetch its profile")
+    if peer.key_custody == KeyCustody.DEVICE:
+        return _("renew its key on the device, on the page of that device")
     return _("fetch its profile again and import it in place of the old one")

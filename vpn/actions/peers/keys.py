@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+
 from portal.actions.acting import acted
-from portal.exceptions import NotPossible
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn import keys
 from vpn.actions.change import Scope, changing
@@ -12,6 +15,7 @@ from vpn.actions.peers.protocol_change import end_former
 from vpn.actions.peers.row import fresh_peer
 from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, PeerObservation, ProfileLink
+from vpn.validators import validate_wireguard_key
 
 
 def give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
@@ -20,6 +24,7 @@ def give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
     The caller holds the lock on the instance and saves both.
     """
     peer.key_custody = KeyCustody.DEVICE if public_key else KeyCustody.PORTAL
+    peer.key_due_at = None
     if peer.is_openvpn:
         certificates.ensure_certificates(instance)
         certificates.issue_for_peer(peer, instance)
@@ -40,12 +45,19 @@ def end_keys(peer: Peer, instance: Instance, *, by: Principal) -> None:
     end_former(peer, instance, by=by)
 
 
-def renew_keys(peer: Peer, instance: Instance, *, by: Principal) -> None:
+def refuse_used_key(public_key: str, instance: Instance) -> None:
+    """Raise Conflict for a key that a peer of the locked instance has or had last, or the hub itself."""
+    same_key = Q(public_key=public_key) | Q(former_public_key=public_key)
+    if instance.peers.filter(same_key).exists() or public_key == instance.public_key:
+        raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
+
+
+def renew_keys(peer: Peer, instance: Instance, public_key: str = "", *, by: Principal) -> None:
     """Replace the peer's keys; its profile counts as undelivered, and its share links are deleted.
 
-    The caller saves both.
+    With `public_key`, the device made its own pair. The caller saves both.
     """
-    give_keys(peer, instance)
+    give_keys(peer, instance, public_key)
     peer.delivered_digest, peer.delivered_at = "", None
     ProfileLink.objects.filter(peer=peer).delete()
     acted(by, "keys replaced", peer)
@@ -59,15 +71,41 @@ def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
     if peer.key_custody == KeyCustody.DEVICE:
         raise NotPossible(
             "This device made its own key, so the portal cannot renew it.",
-            next_step="Delete the peer and add the device again with its new public key.",
+            next_step="Renew it in the browser of the device.",
         )
+    return _rotate(peer, "", by)
+
+
+def take_own_key(peer: Peer, public_key: str, *, by: Principal) -> Peer:
+    """Replace the peer's keys by the public key of a pair that its device made; the old ones end.
+
+    A key that the peer has already, as its own, changes nothing: the browser asks again while the hub learns of it.
+    Raises InvalidInput for what is no such key, Conflict for one in use, and NotPossible for a deleted peer, a router,
+    or one over OpenVPN.
+    """
+    if peer.is_site or peer.is_openvpn:
+        raise NotPossible("Only a device's key for WireGuard is made in a browser.")
+    try:
+        validate_wireguard_key(public_key)
+    except ValidationError as error:
+        raise InvalidInput({"public_key": error.messages}) from None
+    if peer.key_custody == KeyCustody.DEVICE and peer.public_key == public_key:
+        return peer
+    return _rotate(peer, public_key, by)
+
+
+def _rotate(peer: Peer, public_key: str, by: Principal) -> Peer:
     with changing(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True) as locked:
         fresh = fresh_peer(peer, locked)
+        if public_key:
+            if fresh.is_openvpn:
+                raise NotPossible("This peer changed to OpenVPN meanwhile.")
+            refuse_used_key(public_key, locked)
         end_keys(fresh, locked, by=by)
-        renew_keys(fresh, locked, by=by)
+        renew_keys(fresh, locked, public_key, by=by)
         fresh.changed_generation = locked.desired_generation
         fresh.save()
-        acted(by, "keys rotated", fresh)
+        acted(by, "keys rotated", fresh, details={"custody": fresh.key_custody})
     return fresh
 
 
@@ -83,6 +121,7 @@ def renew_peer(peer: Peer, *, by: Principal) -> None:
         former_key = fresh.public_key
         certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)
+        fresh.key_custody, fresh.key_due_at = KeyCustody.PORTAL, None
         fresh.save()
         acted(by, "certificate renewed", fresh)
         # The connection goes on with the old certificate, so what was observed of it still holds.

@@ -9,7 +9,6 @@ from typing import Unpack
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
@@ -27,7 +26,7 @@ from vpn.actions.peers.input import (
     protocol_faults,
     refuse_taken_name,
 )
-from vpn.actions.peers.keys import end_keys, give_keys, renew_keys
+from vpn.actions.peers.keys import end_keys, give_keys, refuse_used_key, renew_keys
 from vpn.actions.peers.labels import follow_name, give_label, wanted_label
 from vpn.actions.peers.protocol_change import end_former, keep_former
 from vpn.actions.peers.row import fresh_peer
@@ -152,9 +151,7 @@ def _holding(member: Membership) -> Iterator[None]:
 def _insert(peer: Peer, instance: Instance, by: Principal) -> None:
     """Give the peer its addresses and save it. The lock on the instance keeps other actions from choosing the same."""
     give_host(peer, instance, by=by)
-    same_key = Q(public_key=peer.public_key) | Q(former_public_key=peer.public_key)
-    if instance.peers.filter(same_key).exists() or peer.public_key == instance.public_key:
-        raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
+    refuse_used_key(peer.public_key, instance)
     peer.changed_generation = instance.desired_generation
     give_label(peer, instance)
     peer.save(force_insert=True)

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -18,7 +18,16 @@ from portal.exceptions import NotPossible
 from portal.models import Membership, Principal
 from vpn.actions.change import hold_instance
 from vpn.actions.peers.keys import rotate_keys
-from vpn.choices import InstanceState, KeyCustody
+from vpn.actions.profiles.custody import window_end
+from vpn.actions.profiles.refusals import (
+    HubGoing,
+    HubNotReady,
+    KeyDestroyed,
+    LinkNotFound,
+    NotOffered,
+    PeerNotAdmitted,
+)
+from vpn.choices import InstanceState
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.formats import files_beside
@@ -44,14 +53,6 @@ class Wanted:
     family: int | None = None
 
 
-class NotOffered(Exception):
-    """The peer has no such file; `field` of the request is at fault."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
-
-
 @dataclass(frozen=True)
 class Delivery:
     """A profile on its way to a device."""
@@ -60,62 +61,14 @@ class Delivery:
     content: str = field(repr=False)
     content_type: str
     peer_id: UUID
-
-
-class HubNotReady(NotPossible):
-    """The hub does not have the peer yet, so its profile would not connect.
-
-    If `may_come` is false, waiting does not help.
-    """
-
-    def __init__(self, peer: Peer) -> None:
-        instance = peer.instance
-        super().__init__("The hub does not have this peer yet.", code="hub-not-ready", next_step=_when(instance))
-        self.peer_id = peer.pk
-        self.may_come = instance.state not in {InstanceState.FAILED, InstanceState.LOST}
-
-
-def _when(instance: Instance) -> str:
-    """When the hub will have the peer, as far as is known."""
-    if instance.state == InstanceState.FAILED:
-        return "The hub could not be created: an admin has to fix that first."
-    if instance.state == InstanceState.LOST:
-        return "The hub's server does not answer: an admin has to fix that first."
-    if instance.state != InstanceState.READY:
-        return "The hub is being created; try again in a few minutes."
-    if instance.failure:
-        return "The last changes did not reach it. The portal tries again by itself; an admin can see the cause."
-    return "The hub is being updated; try again in a moment."
-
-
-class PeerNotAdmitted(NotPossible):
-    """The peer may not connect now, so its profile would not work."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This peer is disabled or has expired, so its profile would not connect.",
-            code="peer-not-admitted",
-            next_step="Enable it first.",
-        )
-
-
-class HubGoing(NotPossible):
-    """The instance is being deleted, so its profiles will never work again."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This instance is being deleted, so the profile would not connect.", code="instance-being-deleted"
-        )
-
-
-class LinkNotFound(Exception):
-    """There is no such share token, or it was used, or it has expired."""
+    # When the portal destroys its copy of the private key; None if it has none.
+    key_due_at: datetime | None = None
 
 
 def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
     """The peer's profile with its keys; stores what was delivered. `peer` may have been read a moment ago.
 
-    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or expired, HubGoing, or NotOffered.
+    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or expired, KeyDestroyed, HubGoing, or NotOffered.
     """
     try:
         if not _is_deliverable(peer):
@@ -129,13 +82,13 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
 def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -> tuple[str, int]:
     """A new one-time token for the peer's profile, and its lifetime in seconds; older tokens end.
 
-    `sender` is the principal whom the link's page names.
+    `sender` is the principal whom the link's page names. Where the portal's private key is destroyed before, the
+    token ends with it. Raises KeyDestroyed.
     """
-    if peer.key_custody == KeyCustody.DESTROYED:
-        raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
         locked = _lock(peer.pk, peer.instance_id)
+        _refuse_destroyed(locked)
         ProfileLink.objects.filter(peer=locked).delete()
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
         ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender)
@@ -194,7 +147,7 @@ def _redeem(token: str, wanted: Wanted, take: Callable[[str], int], by: Principa
             if not take(token):
                 raise LinkNotFound
             return _deliver(locked, wanted, by, "delivered by link")
-    except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
+    except (Peer.DoesNotExist, PeerNotAdmitted, KeyDestroyed, HubGoing):
         raise LinkNotFound from None
 
 
@@ -240,14 +193,20 @@ def _refuse_unready(peer_id: UUID) -> None:
 
 def _is_deliverable(peer: Peer) -> bool:
     """Is the peer, as it was read, one whose profile works?"""
-    return peer.is_on_hub and peer.is_admitted and peer.instance.state != InstanceState.DELETING
+    return peer.is_on_hub and peer.is_admitted and peer.has_profile and peer.instance.state != InstanceState.DELETING
 
 
 def _refuse_useless(peer: Peer) -> None:
     if not peer.is_admitted:
         raise PeerNotAdmitted
+    _refuse_destroyed(peer)
     if peer.instance.state == InstanceState.DELETING:
         raise HubGoing
+
+
+def _refuse_destroyed(peer: Peer) -> None:
+    if not peer.has_profile:
+        raise KeyDestroyed
 
 
 def _lock(peer_id: UUID, instance_id: UUID) -> Peer:
@@ -268,11 +227,12 @@ def _deliver(peer: Peer, wanted: Wanted, by: Principal, did: str) -> Delivery:
         raise HubNotReady(peer) from None
     except NoFamily as refusal:
         raise NotOffered("family", str(refusal)) from None
+    due_at = window_end(peer, now := timezone.now())
     Peer.objects.filter(pk=peer.pk).update(
-        delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
+        delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=now, key_due_at=due_at
     )
     acted(by, did, peer, details={"file": chosen.filename, "custody": peer.key_custody})
-    return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type, peer_id=peer.pk)
+    return Delivery(chosen.filename, chosen.content, chosen.content_type, peer_id=peer.pk, key_due_at=due_at)
 
 
 def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFile:

@@ -14,7 +14,8 @@ from portal.access import mark_checked
 from portal.audit.log import note
 from portal.models import Principal
 from portal.web.later import answer_again_when, not_yet
-from vpn.actions.profiles.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, is_on_hub, redeem_link
+from vpn.actions.profiles.profile import Wanted, is_on_hub, redeem_link
+from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered
 from vpn.api.protocol.answers import plain
 from vpn.api.protocol.documentation import PROFILE_AS_TEXT
 from vpn.api.protocol.errors import Refusal, invalid, not_found

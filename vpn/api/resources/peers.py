@@ -38,7 +38,6 @@ from vpn.api.schemas.peer import (
     show_peer,
 )
 from vpn.api.schemas.plan import PlanOut
-from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
 from vpn.presenters.peers.search import PeerSearch
 from vpn.profiles.formats import files_of
@@ -196,7 +195,7 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
 def list_formats(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """The files that `GET /client?format=` offers for this peer; the first one is the default."""
     peer = _peer(member_of(request), instance_id, peer_id)
-    if peer.key_custody == KeyCustody.DESTROYED:
+    if not peer.has_profile:
         return many(FormatOut, [], "")
     try:
         files = files_of(peer)

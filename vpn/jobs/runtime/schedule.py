@@ -18,6 +18,7 @@ from django.conf import settings
 from portal.growth import Growth
 from vpn import doorbell
 from vpn.jobs.certificates import RENEW_SECONDS, renew_certificates
+from vpn.jobs.custody import CUSTODY_SECONDS, destroy_keys
 from vpn.jobs.journal import SEAL_SECONDS, seal_journals
 from vpn.jobs.knock import KNOCK_SECONDS, knock_all
 from vpn.jobs.names import NAMES_SECONDS, is_name_due
@@ -74,6 +75,7 @@ def recurring_jobs() -> list[Recurring]:
         Recurring("reconcile", RECONCILE_SECONDS, reconcile_all),
         Recurring("knock", KNOCK_SECONDS, knock_all),
         Recurring("certificates", RENEW_SECONDS, renew_certificates),
+        Recurring("custody", CUSTODY_SECONDS, destroy_keys),
         Recurring("names", NAMES_SECONDS, keep_names),
         Recurring("journal", SEAL_SECONDS, seal_journals),
         Recurring("tidy", TIDY_SECONDS, tidy),

@@ -49,6 +49,10 @@ def outdated_of(instance: Instance, delivered: int) -> Outdated:
 
 def remedy_of(peer: Peer) -> str:
     """What to do about an outdated profile, in a sentence."""
-    if peer.key_custody == KeyCustody.DESTROYED:
+    if not peer.has_profile:
         return _("Renew its keys, since the portal no longer has them, and fetch the new profile.")
+    if peer.key_custody == KeyCustody.DEVICE:
+        return _(
+            "Renew its key on the device and import the new profile, or change the old one as “Show profile” says."
+        )
     return _("Fetch it again and import it in place of the old one.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_variables
 
@@ -24,6 +25,7 @@ from vpn.profiles.names import filename_of, wg_quick_filename
 from vpn.profiles.peer import resolver_of
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
+from vpn.profiles.wireguard import OWN_KEY_PLACE
 
 BINARY = "application/octet-stream"
 # Words in a User-Agent header, in the order of search: Android's contains "Linux" too.
@@ -68,8 +70,20 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "family_choice": family_choice(request, peer),
         "resolver": resolver_of(peer.instance),
         "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
+        "key_due_at": delivery.key_due_at,
         "own_key": peer.key_custody == KeyCustody.DEVICE,
         **systems_context(request, peer),
+    }
+
+
+def own_key_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
+    """Context for a page to which the browser adds the private key that it made: in its files, and as the QR code."""
+    title = "QR code of the profile"
+    return {
+        "fills_key": True,
+        "key_place": OWN_KEY_PLACE,
+        "older": "older" in request.POST,
+        "qr": format_html('<img class="qr" alt="{}" data-own-key-code>', title),
     }
 
 

@@ -1,4 +1,4 @@
-"""Disable, enable, rotate keys, delete: each page says what will stop working and asks once."""
+"""Disable, enable, renew keys, delete: each page says what will stop working and asks once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal
-from vpn.access import get_peer
+from vpn.access import get_fetchable, get_peer
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.models import Peer
@@ -33,6 +33,8 @@ class Act:
     run: Callable[[Peer, Principal], object]
     afterwards: Callable[[Peer], str]
     dangerous: bool = True
+    # May the device's owner do it, too?
+    for_owner: bool = False
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -61,7 +63,7 @@ def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
     member = get_member(request)
-    peer = get_peer(member, pk, write=True)
+    peer = get_fetchable(member, pk) if act.for_owner else get_peer(member, pk, write=True)
     context = {
         "act": act,
         "question": act.question.format(peer.label),
@@ -123,11 +125,12 @@ _ENABLE = Act(
     dangerous=False,
 )
 _ROTATE = Act(
-    verb="Rotate keys",
-    done="keys rotated. Fetch the new profile.",
-    question="Rotate the keys of {}?",
+    verb="Renew keys",
+    done="keys renewed. Fetch the new profile.",
+    question="Renew the keys of {}?",
     run=lambda peer, by: rotate_keys(peer, by=by),
     afterwards=lambda peer: "The profile that it has, and share links to it, end. It works again with a new profile.",
+    for_owner=True,
 )
 _DELETE = Act(
     verb="Delete peer",

@@ -20,7 +20,8 @@ from portal.audit.log import note
 from portal.exceptions import NotPossible
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
-from vpn.actions.profiles.profile import PeerNotAdmitted, issue_link
+from vpn.actions.profiles.profile import issue_link
+from vpn.actions.profiles.refusals import PeerNotAdmitted
 from vpn.models import Peer
 from vpn.presenters.profiles.page import never_stored
 from vpn.profiles import qr
@@ -42,11 +43,12 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, refusal.message)
         return redirect("peer", pk=pk)
     note("share_link", request, peer=peer.pk)
+    until = timezone.now() + timedelta(seconds=seconds)
     context = {
         "peer": peer,
         "instance": peer.instance,
         "link": link,
-        "until": timezone.now() + timedelta(seconds=seconds),
+        "until": min(until, peer.key_due_at or until),
         "qr": qr.image(link, title="QR code of the link"),
     }
     return never_stored(render(request, "vpn/peers/link.html", context))

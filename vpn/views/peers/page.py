@@ -13,6 +13,7 @@ from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.sites.subnets import follows
+from vpn.choices import ProfileState
 from vpn.models import Peer
 from vpn.presenters.instances.hub_side import host_of
 from vpn.presenters.peers.condition import condition_of
@@ -38,6 +39,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "instance": peer.instance,
         "condition": condition_of(peer, state, may_change=member.is_admin),
         "profile_state": state,
+        "is_new": state == ProfileState.UNDELIVERED,
         "host": host_of(peer),
         "remedy": remedy_of(peer),
         "site_part": peer.site is not None and not follows(peer, peer.site.subnets),

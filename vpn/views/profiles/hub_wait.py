@@ -8,7 +8,8 @@ from typing import Final
 from django.http import HttpRequest, HttpResponse
 
 from portal.web.later import answer_again_when, not_yet
-from vpn.actions.profiles.profile import HubNotReady, is_on_hub
+from vpn.actions.profiles.profile import is_on_hub
+from vpn.actions.profiles.refusals import HubNotReady
 from vpn.constants import HUB_WAIT
 
 RETRY_SECONDS: Final = 5

@@ -45,6 +45,11 @@ class Device:
         return self.peer.device or "The device without a name"
 
     @property
+    def is_new(self) -> bool:
+        """Was its profile never fetched?"""
+        return self.profile_state == ProfileState.UNDELIVERED
+
+    @property
     def coverage(self) -> str:
         """A value of Coverage if the device is connected; else "".
 

@@ -14,7 +14,8 @@ from portal.access import get_member
 from portal.audit.log import note
 from portal.exceptions import Conflict
 from vpn.access import get_peer, may_fetch_profile
-from vpn.actions.profiles.profile import HubNotReady, NotOffered, Wanted, deliver_profile
+from vpn.actions.profiles.profile import Wanted, deliver_profile
+from vpn.actions.profiles.refusals import HubNotReady, KeyDestroyed, NotOffered
 from vpn.models import Peer
 from vpn.presenters.profiles.family import asked_family
 from vpn.presenters.profiles.page import asked_file, never_stored, prefers_text, profile_context, wants_file
@@ -51,6 +52,7 @@ def _refused(request: HttpRequest, peer: Peer, refusal: Conflict) -> HttpRespons
         response = HttpResponse(f"{refusal.message}\n", status=status, content_type="text/plain; charset=utf-8")
     else:
         context = {"peer": peer, "instance": peer.instance, "refusal": refusal.message}
+        context["renews"] = isinstance(refusal, KeyDestroyed)
         if isinstance(refusal, HubNotReady):
             context |= not_ready(refusal)
         response = render(request, "vpn/profiles/refused.html", context, status=status)

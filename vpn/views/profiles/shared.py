@@ -28,7 +28,8 @@ from portal.audit.log import note
 from portal.database import is_busy
 from portal.models import Principal
 from portal.views.failure import busy
-from vpn.actions.profiles.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
+from vpn.actions.profiles.profile import Delivery, Wanted, find_link, open_link
+from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered
 from vpn.api.protocol.errors import Refusal
 from vpn.api.protocol.throttling import count_wrong
 from vpn.constants import SHARE_WINDOW
@@ -126,7 +127,8 @@ def _reveal(request: HttpRequest, peer: Peer, delivery: Delivery, until: datetim
     context = profile_context(request, peer, delivery)
     if until is not None:
         context["older"] = False  # the profile of an earlier delivery by this link is the same
-    context["until"] = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
+    until = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
+    context["until"] = min(until, delivery.key_due_at or until)
     return render(request, "vpn/profiles/shared.html", context)
 
 
