@@ -74,6 +74,8 @@ ACTIVITY_DAYS = read_days(env, "ACTIVITY_DAYS", default=400, least=1)
 TRAFFIC_DAYS = read_days(env, "TRAFFIC_DAYS", default=400, least=31)
 # Of the portal's own journal, and of organizations that set nothing else.
 JOURNAL_DAYS = read_days(env, "JOURNAL_DAYS", default=400, least=30)
+# Of organizations that set nothing else.
+CONNECTION_DAYS = read_days(env, "CONNECTION_DAYS", default=180, least=1)
 MAIL_DAYS = read_days(env, "MAIL_DAYS", default=30, least=1)
 
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)

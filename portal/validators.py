@@ -17,6 +17,7 @@ MOST_JOURNAL_DAYS = 36_500
 # Not shorter than a share link shows its profile to the browser that opened it; not longer than a week.
 LEAST_KEY_MINUTES = 15
 MOST_KEY_MINUTES = 7 * 24 * 60
+LEAST_CONNECTION_DAYS = 1
 
 
 def clean_email(email: str) -> str:
@@ -62,6 +63,16 @@ def clean_journal_days(days: int | None) -> int | None:
     if days is not None and not LEAST_JOURNAL_DAYS <= days <= MOST_JOURNAL_DAYS:
         raise InvalidInput.in_field(
             "journal_days", f"Choose {LEAST_JOURNAL_DAYS} to {MOST_JOURNAL_DAYS:,} days, or nothing for the default."
+        )
+    return days
+
+
+def clean_connection_days(days: int | None) -> int | None:
+    """Return for how many days connections are kept; None means the portal's default. Raises InvalidInput."""
+    if days is not None and not LEAST_CONNECTION_DAYS <= days <= MOST_JOURNAL_DAYS:
+        raise InvalidInput.in_field(
+            "connection_days",
+            f"Choose {LEAST_CONNECTION_DAYS} to {MOST_JOURNAL_DAYS:,} days, or nothing for the default.",
         )
     return days
 

@@ -83,6 +83,11 @@ POST activity                           302    405     405   405      405   405
 GET  activity_export                    302    405     405   405      405   405
 POST activity_export                    302    403     200   200      200   404
 
+GET  connections                        302    403     200   200      200   404
+POST connections                        302    405     405   405      405   405
+GET  connections_export                 302    405     405   405      405   405
+POST connections_export                 302    403     200   200      200   404
+
 GET  people                             302    403     200   200      200   404
 POST people                             302    405     405   405      405   405
 GET  person_new                         302    403     403   200      200   404
@@ -244,6 +249,8 @@ POST   /users                                 401    403     403   201      201 
 GET    /users/{user_id}                       401    404     200   200      404   401
 PUT    /users/{user_id}                       401    404     403   200      404   401
 DELETE /users/{user_id}                       401    404     403   204      404   401
+GET    /connections                           401    403     200   200      200   401
+GET    /instances/{instance_id}/connections   401    403     200   200      404   401
 GET    /events                                401    403     200   200      200   401
 GET    /groups                                401    403     200   200      200   401
 POST   /groups                                401    403     403   201      201   401

@@ -60,6 +60,7 @@ ACTS_OF_PAGES = {
         "organization_switch": "- a choice of the session",
         "organization_settings": "organization.renamed",
         "activity_export": "organization.journal_exported",
+        "connections_export": "organization.connections_exported",
         "person_new": "member.created",
         "person": "member.changed",
         "person_link": "member.link_handed_over",

@@ -253,3 +253,17 @@ class PlanState(models.TextChoices):
     WAITING = "waiting", "Being worked out"
     READY = "ready", "Worked out"
     FAILED = "failed", "Could not be worked out"
+
+
+class EndReason(models.TextChoices):
+    """Why a connection ended."""
+
+    LEFT = "left", "Left"
+    REPLACED = "replaced", "Connected anew"
+    REVOKED = "revoked", "Access revoked"
+    EXPIRED = "expired", "Expired"
+    REMOVED = "removed", "Peer deleted"
+    RENEWED = "renewed", "Keys renewed"
+    MOVED = "moved", "Hub moved or rebuilt"
+    DELETED = "deleted", "Instance deleted"
+    UNSEEN = "unseen", "Not observed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from vpn.views import connections
 from vpn.views.activity import operations as instance_activity
 from vpn.views.activity import plan_mail, progress
 from vpn.views.dns import page as instance_dns
@@ -67,6 +68,11 @@ _PEERS = [
     path("my/", my.my, name="my"),
 ]
 
+_CONNECTIONS = [
+    path("connections/", connections.connections, name="connections"),
+    path("connections/export/", connections.connections_export, name="connections_export"),
+]
+
 _TOKENS = [
     path("accounts/tokens/", tokens.tokens, name="tokens"),
     path("accounts/tokens/new/", token_new.token_new, name="token_new"),
@@ -74,4 +80,4 @@ _TOKENS = [
     path("settings/tokens/", tokens.organization_tokens, name="organization_tokens"),
 ]
 
-urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS, *_TOKENS]
+urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS, *_CONNECTIONS, *_TOKENS]

@@ -27,7 +27,7 @@ def as_json_lines(lines: Iterable[JournalEntry]) -> Iterator[str]:
 
 def as_csv(lines: Iterable[JournalEntry]) -> Iterator[str]:
     """Yield a head and one row a line (RFC 4180). No cell begins as a formula does."""
-    yield _row(_COLUMNS)
+    yield csv_row(_COLUMNS)
     for line in lines:
         told = document_of(line)
         cells: dict[str, Any] = {
@@ -40,7 +40,7 @@ def as_csv(lines: Iterable[JournalEntry]) -> Iterator[str]:
             "changes": json.dumps(line.changes, ensure_ascii=False) if line.changes else "",
             "details": json.dumps(line.details, ensure_ascii=False) if line.details else "",
         }
-        yield _row([harmless(cells[name] or "") for name in _COLUMNS])
+        yield csv_row([harmless(cells[name] or "") for name in _COLUMNS])
 
 
 def harmless(text: object) -> str:
@@ -49,7 +49,8 @@ def harmless(text: object) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def _row(cells: Iterable[object]) -> str:
+def csv_row(cells: Iterable[object]) -> str:
+    """One row of a CSV file."""
     written = io.StringIO()
     csv.writer(written).writerow(cells)
     return written.getvalue()

@@ -25,7 +25,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "firewall_policy",
     ),
     "member": ("user.email", "user.name", "role", "state"),
-    "organization": ("name", "slug", "journal_days", "custody_minutes"),
+    "organization": ("name", "slug", "journal_days", "connection_days", "custody_minutes"),
     "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at"),
     "region": ("name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after"),
     "server": ("name", "address", "address_v6", "networks", "cordoned", "capacity"),

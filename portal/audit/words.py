@@ -70,6 +70,8 @@ WORDS: Final = {
     "operation.cancelled": _("Operation cancelled"),
     "operation.failed": _("Operation failed"),
     "operation.succeeded": _("Operation finished"),
+    "organization.connection_retention_changed": _("Retention of connections changed"),
+    "organization.connections_exported": _("Connections exported"),
     "organization.created": _("Organization created"),
     "organization.journal_exported": _("Journal exported"),
     "organization.journal_retention_changed": _("Retention of the journal changed"),

@@ -16,6 +16,7 @@ from portal.models.quota import DEFAULT_LIMITS
 from portal.quotas import quota_uses
 from portal.validators import (
     EMAIL_LENGTH,
+    LEAST_CONNECTION_DAYS,
     LEAST_JOURNAL_DAYS,
     LEAST_KEY_MINUTES,
     MOST_JOURNAL_DAYS,
@@ -59,13 +60,20 @@ class OrganizationForm(forms.Form):
         max_value=MOST_JOURNAL_DAYS,
     )
 
+    connection_days = forms.IntegerField(
+        label="Days for which connections are kept",
+        required=False,
+        min_value=LEAST_CONNECTION_DAYS,
+        max_value=MOST_JOURNAL_DAYS,
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields[
-            "journal_days"
-        ].help_text = (
-            f"Older lines are removed for good. At least {LEAST_JOURNAL_DAYS}. Empty: {settings.JOURNAL_DAYS:,}."
-        )
+        for name, words in (
+            ("journal_days", f"Older lines are removed for good. At least {LEAST_JOURNAL_DAYS}."),
+            ("connection_days", "Who was connected when, and from where. Older ones are removed for good."),
+        ):
+            self.fields[name].help_text = f"{words} Empty: {getattr(settings, name.upper()):,}."
 
 
 class StaffOrganizationNameForm(forms.ModelForm[Organization]):

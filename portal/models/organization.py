@@ -26,6 +26,8 @@ class Organization(models.Model):
     journal_days = models.PositiveIntegerField(null=True, blank=True)
     # For how long a private key that the portal made can be fetched, in minutes; NULL means DEFAULT_KEY_MINUTES.
     custody_minutes = models.PositiveIntegerField(null=True, blank=True)
+    # How long ended connections are kept, in days; NULL means CONNECTION_DAYS.
+    connection_days = models.PositiveIntegerField(null=True, blank=True)
     most_instances = limit_column(Quota.INSTANCES)
     most_provisioning = limit_column(Quota.PROVISIONING)
     most_peers = limit_column(Quota.PEERS)

@@ -25,7 +25,7 @@ _MANAGED = (
     Room("Sites", "sites", "building-office-2", ("/sites/",)),
     Room("People", "people", "users", ("/people/",)),
 )
-_ACTIVITY = Room("Activity", "activity", "clock", ("/activity/",), is_rare=True)
+_ACTIVITY = Room("Activity", "activity", "clock", ("/activity/", "/connections/"), is_rare=True)
 _SETTINGS = Room("Settings", "organization_settings", "cog-6-tooth", ("/settings/",), is_rare=True)
 _OWN = Room("My VPN", "my", "shield-check", ("/my/",))
 

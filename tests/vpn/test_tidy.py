@@ -54,6 +54,8 @@ BOUNDED = {
     "vpn.OperationStep": "removed with its operation",
     "vpn.PlanMail": "removed with its plan",
     "vpn.AskedPlan": "one for each member; removed after minutes",
+    "vpn.Connection": "retention of each organization (tests/vpn/connections/test_reading.py)",
+    "vpn.ConnectionSubnet": "removed with the last connection of a deleted peer",
     "vpn.PeerTombstone": "removed once the hub has confirmed",
     "vpn.Peer": "quota",
     "vpn.PeerNetwork": "quota",

@@ -8,7 +8,20 @@ from portal.access import checks_itself
 from vpn.api.protocol import errors
 from vpn.api.protocol.auth import ApiTokenAuth
 from vpn.api.protocol.documentation import DESCRIPTION
-from vpn.api.resources import client, events, groups, instances, moves, peers, places, servers, sites, tokens, users
+from vpn.api.resources import (
+    client,
+    connections,
+    events,
+    groups,
+    instances,
+    moves,
+    peers,
+    places,
+    servers,
+    sites,
+    tokens,
+    users,
+)
 
 api = NinjaAPI(
     title="VPN portal",
@@ -21,5 +34,5 @@ api = NinjaAPI(
     docs_decorator=checks_itself,
 )
 errors.register(api)
-for module in (servers, instances, moves, peers, sites, places, users, groups, tokens, events, client):
+for module in (servers, instances, moves, peers, sites, places, users, groups, tokens, events, connections, client):
     api.add_router("/vpn", module.router)

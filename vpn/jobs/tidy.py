@@ -21,6 +21,8 @@ from portal.models import ApiToken, BrowserSession, Mail, Principal
 from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.choices import OperationState
+from vpn.connections.ending import end_left_over
+from vpn.connections.retention import prune_connections, prune_subnets
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS, IDEMPOTENCY_HOURS
 from vpn.jobs.tick import scheduled
 from vpn.models import (
@@ -40,6 +42,7 @@ from vpn.models import (
     RuleObservation,
     Traffic,
 )
+from vpn.observed.connections import begin_left_out
 from vpn.pki import CLIENT_LIFE
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,15 @@ def tidy() -> None:
     delete_expired_previews(by=_BY)
     remove_ended(_SLICE_SECONDS)
     prune_journals(_SLICE_SECONDS)
+    _mend_connections(_SLICE_SECONDS)
+    prune_connections(_SLICE_SECONDS)
+    prune_subnets()
+
+
+def _mend_connections(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (end_left_over() or begin_left_out()) and time.monotonic() < end:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def remove_ended(seconds: float) -> bool:

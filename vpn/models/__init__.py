@@ -11,7 +11,15 @@ from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
 from vpn.models.move import Move
-from vpn.models.observation import InstanceObservation, PeerObservation, PublicName, RuleObservation, Traffic
+from vpn.models.observation import (
+    Connection,
+    ConnectionSubnet,
+    InstanceObservation,
+    PeerObservation,
+    PublicName,
+    RuleObservation,
+    Traffic,
+)
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
@@ -33,6 +41,8 @@ __all__ = [
     "ChangePlan",
     "CloudAccount",
     "CloudNode",
+    "Connection",
+    "ConnectionSubnet",
     "DnsRecord",
     "EarlierCertificate",
     "FirewallRule",

@@ -16,8 +16,9 @@ from django.utils import timezone
 from vpn.choices import Listener
 from vpn.models import Instance, InstanceObservation, PeerObservation, Traffic
 from vpn.models.row_updates import update_rows
+from vpn.observed.connections import Turns, journal_connections
 from vpn.observed.hubs import note_families, note_hits, note_upstreams
-from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, Sighting, began, known_peers, named_peers, names_few
+from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, TIMEOUT, Sighting, began, known_peers, named_peers, names_few
 from vpn.proofs import Coming, Devices, record_devices
 from vpn.wire.report import HubReport, SessionReport
 
@@ -37,6 +38,7 @@ class Findings:
     # Listeners at which devices connected since the last observation, and listeners with any traffic of devices.
     began_at: set[Coming] = field(default_factory=set)
     heard_at: set[Coming] = field(default_factory=set)
+    turns: Turns = field(default_factory=Turns)
 
     def note(self, peer: Sighting, report: HubReport, now: datetime) -> None:
         """Compare a peer in the report with its recorded state."""
@@ -57,6 +59,7 @@ class Findings:
             peer.take_handshake(seen, now)
             self._note_handshake(peer, *before[:3])
             is_new = before[:3] != (peer.last_handshake, peer.connected_from, peer.endpoint)
+        is_new |= self.turns.note(peer, session.listener if session is not None else "", now)
         if is_new or received or sent:
             self.incoming, self.outgoing = self.incoming + received, self.outgoing + sent
             self.changed.append(peer)
@@ -103,7 +106,7 @@ def record_observations(
     asked_at = asked_at or now
     known = _known_hubs(reports)
     newer = {pk for pk, at in known.items() if at is None or at < asked_at or at > now + CLOCK_SKEW}
-    found = {pk: Findings() for pk in newer}
+    found = {pk: Findings(turns=Turns(had_gap=_had_gap(known[pk], asked_at))) for pk in newer}
     few = {pk: reports[pk] for pk in newer if names_few(reports[pk])}
     for instance_id, peers in chain(known_peers(newer - few.keys()), named_peers(few)):
         for peer in peers:
@@ -115,6 +118,7 @@ def record_observations(
         mine = {row.pk: row for row in rows if row.observed_at == known[row.pk]}
         InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
         _write_peers([peer for pk in mine for peer in found[pk].changed])
+        journal_connections([found[pk].turns for pk in mine])
         _add_traffic({pk: (found[pk].incoming, found[pk].outgoing) for pk in mine}, now)
         note_hits({pk: reports[pk] for pk in mine})
     record_devices({pk: Devices(found[pk].began_at, found[pk].heard_at) for pk in mine})
@@ -133,6 +137,10 @@ def note_unchanged(instance_ids: Collection[UUID], asked_at: datetime) -> None:
         # In the order of `record_observations`.
         mine = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
         InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
+
+
+def _had_gap(observed_at: datetime | None, asked_at: datetime) -> bool:
+    return observed_at is not None and asked_at - observed_at > TIMEOUT
 
 
 def _known_hubs(reports: Mapping[UUID, HubReport]) -> dict[UUID, datetime | None]:

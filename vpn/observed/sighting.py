@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
@@ -20,7 +20,7 @@ from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 # A server's clock may be slightly ahead of ours. Times further in the future are rejected.
 CLOCK_SKEW = timedelta(seconds=30)
-_TIMEOUT = timedelta(seconds=HANDSHAKE_TIMEOUT)
+TIMEOUT: Final = timedelta(seconds=HANDSHAKE_TIMEOUT)
 # Up to this number, the peers of one report are read by their names.
 _FEW: Final = 500
 # The columns of PeerObservation, in the order of `Sighting.values`.
@@ -35,6 +35,16 @@ COLUMNS = [
     "counter_received",
     "counter_sent",
 ]
+
+
+class Former(NamedTuple):
+    """A peer's connection as it was recorded before a report."""
+
+    connected_from: datetime | None
+    last_handshake: datetime | None
+    endpoint: str
+    received_bytes: int
+    sent_bytes: int
 
 
 @dataclass(slots=True)
@@ -55,11 +65,16 @@ class Sighting:
     sent_bytes: int
     counter_received: int
     counter_sent: int
+    # What was recorded before this report, also of an earlier key.
+    former: Former = field(init=False)
 
     def __post_init__(self) -> None:
         """Reset state that belongs to an earlier key. The byte counters belong to the peer and stay."""
         if self.known_key is None:
             self.received_bytes = self.sent_bytes = 0
+        self.former = Former(
+            self.connected_from, self.last_handshake, self.endpoint, self.received_bytes, self.sent_bytes
+        )
         if self.known_key != self.peer_key:
             self.last_handshake = self.connected_from = self.push_generation = None
             self.endpoint, self.counter_received, self.counter_sent = "", 0, 0
@@ -109,12 +124,14 @@ class Sighting:
         if seen.latest_handshake:
             handshake = _moment(seen.latest_handshake)
             if handshake <= now + CLOCK_SKEW:
-                lapsed = self.last_handshake is None or handshake - self.last_handshake > _TIMEOUT
-                if self.connected_from is None or lapsed:
+                lapsed = self.last_handshake is None or handshake - self.last_handshake > TIMEOUT
+                # A connection begins with a handshake of its own, also after the portal has ended one.
+                is_new = self.last_handshake is None or handshake > self.last_handshake
+                if lapsed or (self.connected_from is None and is_new):
                     self.connected_from = handshake
                 # A restarted hub may report older handshakes at first, so keep the latest.
                 self.last_handshake = max(handshake, self.last_handshake or handshake)
-        if self.last_handshake is None or now - self.last_handshake > _TIMEOUT:
+        if self.last_handshake is None or now - self.last_handshake > TIMEOUT:
             self.connected_from = None
         if seen.endpoint:
             self.endpoint = seen.endpoint

@@ -26,7 +26,8 @@ from vpn.actions.instances.retirement import give_up_move, leave_servers
 from vpn.actions.instances.settings import faults_of
 from vpn.actions.servers.node import release_if_empty, retry_node
 from vpn.addressing.pools import random_ula
-from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState, StepState
+from vpn.choices import INSTANCE_TRANSITIONS, EndReason, InstanceState, OperationKind, OperationState, StepState
+from vpn.connections.ending import end_all
 from vpn.constants import (
     DEFAULT_POOL_PREFIX,
     HOSTNAME_QUARANTINE_DAYS,
@@ -175,6 +176,7 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
                 locked.save(update_fields=["desired_generation"])
                 cancel_operations(locked.operations.all(), failures.CANCELLED_BY_DELETION.of(), by=by)
                 act.operation = begin_operation(locked, OperationKind.DESTROY, by=by).pk
+        transaction.on_commit(partial(end_all, locked.pk, EndReason.DELETED), robust=True)
         transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id, locked.region_id))
     return locked
 
@@ -207,6 +209,7 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
         give_up_move(instance, by=by)
         leave_servers(instance, by=by)
     PublicName.objects.leave(instance)
+    end_all(instance.pk, EndReason.DELETED)
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()
     instance.delete()

@@ -24,6 +24,7 @@ from vpn.actions.instances.retirement import forward_from, give_up_move
 from vpn.actions.instances.targets import Target, other_server, same_server, target_in
 from vpn.actions.peers.certificates import issue_hub, shown_hosts
 from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepName, StepState
+from vpn.connections.ending import end_moved
 from vpn.desired import ConcurrentChange, Desired
 from vpn.models import Instance, Move, Operation, OperationStep, PublicName, Region, Server
 from vpn.observed import record_applied
@@ -148,6 +149,7 @@ def switch_instance(operation: Operation, token: UUID, desired: Desired, report:
         record_applied(pk, token, desired, report)
         forget_proofs(pk)
         PublicName.objects.look_soon(instance)
+        transaction.on_commit(partial(end_moved, pk), robust=True)
         if instance.state == InstanceState.LOST:
             set_state(instance, InstanceState.READY, by=by)
     return True

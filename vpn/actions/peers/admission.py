@@ -11,6 +11,7 @@ from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.change import Scope
 from vpn.actions.peers.protocol_change import end_former_of_refused
+from vpn.connections.acting import end_connections_of_refused
 from vpn.desired.firewall import GroupChange
 from vpn.models import Peer
 from vpn.models.querysets import PeerQuerySet
@@ -41,6 +42,8 @@ def reconsider_peers(
                         peer.instance = locked
                         acted(by, did, peer)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)
+                if group_change is None:
+                    end_connections_of_refused(locked.pk)
         except NotPossible:
             continue  # An instance that is being deleted needs no such change.
 

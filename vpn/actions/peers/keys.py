@@ -13,7 +13,8 @@ from vpn.actions.change import Scope, changing
 from vpn.actions.peers import certificates
 from vpn.actions.peers.protocol_change import end_former
 from vpn.actions.peers.row import fresh_peer
-from vpn.choices import KeyCustody
+from vpn.choices import EndReason, KeyCustody
+from vpn.connections.acting import end_connection
 from vpn.models import Instance, Peer, PeerObservation, ProfileLink
 from vpn.validators import validate_wireguard_key
 
@@ -58,6 +59,7 @@ def renew_keys(peer: Peer, instance: Instance, public_key: str = "", *, by: Prin
     With `public_key`, the device made its own pair. The caller saves both.
     """
     give_keys(peer, instance, public_key)
+    end_connection(peer, EndReason.RENEWED)
     peer.delivered_digest, peer.delivered_at = "", None
     ProfileLink.objects.filter(peer=peer).delete()
     acted(by, "keys replaced", peer)

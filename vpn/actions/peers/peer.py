@@ -32,7 +32,8 @@ from vpn.actions.peers.protocol_change import end_former, keep_former
 from vpn.actions.peers.row import fresh_peer
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
-from vpn.choices import PeerType, Protocol
+from vpn.choices import EndReason, PeerType, Protocol
+from vpn.connections.acting import end_connection
 from vpn.models import Instance, Peer, PeerObservation, PeerTombstone, Site
 from vpn.quota_use import broad_routes
 
@@ -221,6 +222,7 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         PeerObservation.objects.filter(peer=fresh).update(connected_from=None)
     if not fresh.is_admitted:
         end_former(fresh, locked, by=by)
+        end_connection(fresh, EndReason.REVOKED)
     fresh.changed_generation = locked.desired_generation
     fresh.save()
     follow_name(fresh, former_name, by=by)
@@ -247,5 +249,6 @@ def delete_peer(peer: Peer, *, by: Principal) -> None:
             generation=locked.desired_generation,
         )
         release_host(fresh, by=by)
+        end_connection(fresh, EndReason.REMOVED)
         acted(by, "deleted", fresh)
         fresh.delete()
