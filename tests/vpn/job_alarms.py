@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -44,6 +45,12 @@ _ACTIONS = (
     "vpn/actions/change.py",
 )
 WATCHED = (*_TRANSACTIONS, "django/db/backends/postgresql/base.py", *_OURS, *_ACTIONS)
+
+
+@cache
+def _is_watched(path: str) -> bool:
+    """Is this file one whose lines are tried? Asked at each call of a function."""
+    return path.endswith(WATCHED)
 
 
 class Server:
@@ -80,7 +87,7 @@ class Alarm:
 
     def trace(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
         """sys.settrace's function."""
-        if not frame.f_code.co_filename.endswith(WATCHED):
+        if not _is_watched(frame.f_code.co_filename):
             return None
         if event == "line":
             line = (frame.f_code.co_filename, frame.f_lineno)
@@ -168,7 +175,8 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
             return alarms, [*faults, f"{where}: the database stays locked"]
         # As once the lease has run out.
         Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None)
-        Alarm().run(job)
+        job()
+        end_connections(interrupted=False)
         if name == "apply" and not Instance.objects.get(pk=pk).is_up_to_date:
             faults.append(f"{where}: the next run did not do the work")
     return alarms, faults
