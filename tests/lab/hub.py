@@ -27,7 +27,15 @@ from tests.lab.waiting import wait_until
 from vpn import pki
 from vpn.constants import DEFAULT_MTU
 from vpn.wire.digests import digest
-from vpn.wire.documents import BaseDocument, DeltaDocument, ResolverDocument, RuleDocument, ServerDocument, SpecDocument
+from vpn.wire.documents import (
+    BaseDocument,
+    DeltaDocument,
+    ResolverDocument,
+    RuleDocument,
+    ServerDocument,
+    SpecDocument,
+    TrialDocument,
+)
 from vpn.wire.errors import parse_error
 from vpn.wire.report import HubReport, parse_report
 from vpn.wire.session import AgentSession, Pipes, local_agent, pipes_of
@@ -135,6 +143,7 @@ class Hub:
     rules: tuple[RuleDocument, ...] = ()
     resolver: ResolverDocument | None = None
     server: ServerDocument | None = None
+    trial: TrialDocument | None = None
     devices: dict[str, Device | OpenVPNDevice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -167,6 +176,8 @@ class Hub:
             document["resolver"] = self.resolver
         if self.server is not None:
             document["server"] = self.server
+        if self.trial is not None:
+            document["trial"] = self.trial
         return document
 
     @property

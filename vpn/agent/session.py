@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Any, TypeVar
 
+from vpn.agent.lifecycle import trials
 from vpn.agent.lifecycle.apply import apply, apply_delta
 from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.destroy_all import destroy_some
@@ -24,10 +25,12 @@ from vpn.wire.identity import SCHEMA, parse_hub, parse_version
 from vpn.wire.lease import Moment, parse_lease
 from vpn.wire.report import HubReport
 from vpn.wire.spec import parse_spec
+from vpn.wire.trial import FEATURE
 from vpn.wire.version import agent_version
 
 # Read at the start: the files may later be replaced by those of another version.
 _VERSION = agent_version()
+_FEATURES = (FEATURE,)
 Result = TypeVar("Result")
 
 
@@ -104,11 +107,11 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
         asked = observing.parse_observing(request)
         _lease(host, asked.hubs, asked.lease)
         reports = {hub: _tried(report) for hub, report in statuses(host, asked.hubs, asked.seconds)}
-        observed = observing.observed_document({hub: _signed(one) for hub, one in reports.items()})
+        observed = observing.observed_document({hub: _signed(host, one) for hub, one in reports.items()})
         return {"observed": observed, "clock": clock.now().document()}
     if isinstance(command, str) and command in _HANDING_OVER:
         return _HANDING_OVER[command](host, request)
-    report = _signed(_change_or_read(host, command, request))
+    report = _signed(host, _change_or_read(host, command, request))
     return {"report": report.document()}
 
 
@@ -145,9 +148,12 @@ _HANDING_OVER: dict[str, Callable[[Host, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def _signed(report: Result) -> Result:
-    """Return a report with the agent's version; anything else as it is."""
-    return replace(report, agent=_VERSION, schema=SCHEMA) if isinstance(report, HubReport) else report
+def _signed(host: Host, report: Result) -> Result:
+    """Return a report with the agent's version and the hub's trial; anything else as it is."""
+    if not isinstance(report, HubReport):
+        return report
+    trial = trials.report(host, report.hub)
+    return replace(report, agent=_VERSION, schema=SCHEMA, features=_FEATURES, trial=trial)
 
 
 def _change_or_read(host: Host, command: object, request: dict[str, Any]) -> HubReport:

@@ -15,7 +15,7 @@ from typing import Final
 
 from vpn.agent import wireguard
 from vpn.agent.lifecycle import removals
-from vpn.agent.lifecycle.ending import close_former_connections, expire
+from vpn.agent.lifecycle.ending import close_former_connections, end_trial, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostCheck, HostParts
@@ -120,6 +120,12 @@ class Watch:
         for hub in filter(self.pending.expires, self.hubs()):
             for peer_id in self._each(hub, expire):
                 _say(f"{hub}: peer {peer_id} expired")
+
+    def end_trials(self) -> None:
+        """Return hubs to their former settings if nobody confirmed the new ones in time."""
+        for hub in filter(self.pending.returns, self.hubs()):
+            if self._each(hub, end_trial):
+                _say(f"{hub}: returned to its former settings, because the change was not confirmed in time")
 
     def renew(self) -> None:
         """Let clients with outdated pushed options reconnect."""
@@ -263,6 +269,7 @@ def watch(host: Host) -> None:
         keeper.heal: INTERVAL,
         keeper.close_former: SWITCH_INTERVAL,
         keeper.expire: INTERVAL,
+        keeper.end_trials: INTERVAL,
         keeper.renew: RENEW_INTERVAL,
         keeper.upgrade: UPGRADE_INTERVAL,
         keeper.snapshot: SNAPSHOT_INTERVAL,

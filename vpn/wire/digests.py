@@ -10,7 +10,9 @@ from typing import Any, Final
 _MODULUS: Final = 2**256
 _NOT_IN_HEADER: Final = frozenset({"peers", "generation", "epoch"})
 # Fields of later releases. A spec without them has the same digest as one where they are empty.
-_OPTIONAL: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"})
+_OPTIONAL: Final = frozenset(
+    {"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server", "trial"}
+)
 
 
 def canonical(document: object) -> bytes:

@@ -113,6 +113,23 @@ class ResolverDocument(TypedDict):
     records: list[RecordDocument]
 
 
+class FormerDocument(TypedDict):
+    """The settings before a change on trial, in JSON."""
+
+    forwarding: str
+    rules: list[RuleDocument]
+    pushed_routes: list[str]
+    networks: list[str]
+
+
+class TrialDocument(TypedDict):
+    """A trial in JSON: the hub has the `former` settings again after `seconds` without a confirmation."""
+
+    id: str
+    seconds: int
+    former: FormerDocument
+
+
 class _RequiredSpecDocument(TypedDict):
     schema: int
     hub: str
@@ -134,6 +151,7 @@ class SpecDocument(_RequiredSpecDocument, total=False):
     rules: list[RuleDocument]
     resolver: ResolverDocument | None
     server: ServerDocument | None
+    trial: TrialDocument | None
 
 
 class BaseDocument(TypedDict):

@@ -12,6 +12,7 @@ from vpn.wire.finding import Finding, FindingInvalidError, parse_finding
 from vpn.wire.identity import HUB
 from vpn.wire.parsing import UUID, WIREGUARD_KEY
 from vpn.wire.report_values import ReportInvalidError
+from vpn.wire.trial import TrialReport, parse_trial_report
 
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
 FAMILIES: Final = ("ipv4", "ipv6")
@@ -19,12 +20,14 @@ _MAXIMUM_RULES: Final = 10_000
 _MOST_UPSTREAMS: Final = 64
 _MOST_DRIFT: Final = 20
 _LONGEST_SENTENCE: Final = 200
+_MOST_FEATURES: Final = 20
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
 
 _SERVER = re.compile(r"[0-9a-f:.]{2,45}")
 _LISTENERS: Final = ("udp", "tcp", "compat")
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 STAMP: Final = re.compile(r"[0-9a-f]{16}")
+_FEATURE = re.compile(r"[a-z][a-z-]{0,29}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -127,6 +130,10 @@ class HubReport:
     # The version of the agent ("" if unknown), and the schema of specs that it supports.
     agent: str = ""
     schema: int = 0
+    # What the agent can do beyond the first release, by name.
+    features: tuple[str, ...] = ()
+    # The trial of the hub's settings, if its spec has one.
+    trial: TrialReport | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -141,7 +148,9 @@ class HubReport:
             "alive": self.alive,
         }
         if self.agent:
-            document |= {"agent": self.agent, "schema": self.schema}
+            document |= {"agent": self.agent, "schema": self.schema, "features": list(self.features)}
+        if self.trial is not None:
+            document["trial"] = self.trial.document()
         if self.peers is not None:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
         if self.sessions is not None:
@@ -186,7 +195,16 @@ def parse_report(document: object) -> HubReport:
         ended=_ended(document.get("ended", [])),
         agent=report_values.text(document, "agent", _AGENT) if "agent" in document else "",
         schema=report_values.schema(document.get("schema", 0)),
+        features=_features(document.get("features", [])),
+        trial=parse_trial_report(document["trial"]) if "trial" in document else None,
     )
+
+
+def _features(document: object) -> tuple[str, ...]:
+    if not isinstance(document, list):
+        raise ReportInvalidError("features is a list")
+    # Features of later releases are kept, too, as far as they are plain words.
+    return tuple(word for word in document[:_MOST_FEATURES] if isinstance(word, str) and _FEATURE.fullmatch(word))
 
 
 def _peers(document: object) -> dict[str, PeerReport]:

@@ -6,7 +6,7 @@ values are canonical and use a known alphabet. All faults are reported at once, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vpn.wire import parsing
@@ -17,6 +17,7 @@ from vpn.wire.peers import OpenVPNPeer, Peer, PeerIndex, by_openvpn, parse_peers
 from vpn.wire.resolver import MOST_DOMAINS, NAME, Resolver, parse_resolver
 from vpn.wire.rules import Rule, parse_rules
 from vpn.wire.server_side import NO_SERVER, ServerSide, parse_server
+from vpn.wire.trial import Trial, parse_trial
 
 ALLOW: Final = "allow"
 DENY: Final = "deny"
@@ -27,7 +28,7 @@ _SPEC_FIELDS: Final = frozenset(
 )
 # Fields of later releases. A spec without them is valid.
 _OPTIONAL_FIELDS: Final = frozenset(
-    {"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"}
+    {"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server", "trial"}
 )
 _WIREGUARD_FIELDS: Final = frozenset({"port", "private_key", "mtu"})
 _OPENVPN_FIELDS: Final = frozenset(
@@ -82,6 +83,7 @@ class HubSpec:
     rules: tuple[Rule, ...] = ()
     resolver: Resolver | None = None
     server: ServerSide = NO_SERVER
+    trial: Trial | None = None
 
     @property
     def version(self) -> tuple[int, int]:
@@ -91,6 +93,20 @@ class HubSpec:
     def admits(self, peer: OpenVPNPeer) -> bool:
         """Return True if there is a listener for the peer."""
         return self.openvpn is not None and (self.openvpn.compat_port is not None or not peer.compat)
+
+    @property
+    def returned(self) -> HubSpec:
+        """The spec with the settings before its trial."""
+        trial = self.trial
+        if trial is None:
+            return self
+        return replace(
+            self,
+            forwarding=trial.forwarding,
+            rules=trial.rules,
+            pushed_routes=trial.pushed_routes,
+            server=replace(self.server, networks=trial.networks),
+        )
 
     def document(self) -> SpecDocument:
         """Return the spec as JSON data."""
@@ -118,6 +134,8 @@ class HubSpec:
             document["resolver"] = self.resolver.document()
         if self.server != NO_SERVER:
             document["server"] = self.server.document()
+        if self.trial is not None:
+            document["trial"] = self.trial.document()
         return document
 
 
@@ -146,9 +164,10 @@ def parse_spec(document: object) -> HubSpec:
         rules=parse_rules(data.get("rules", []), faults),
         resolver=parse_resolver(data.get("resolver"), faults),
         server=parse_server(data.get("server"), faults),
+        trial=parse_trial(data.get("trial"), faults),
     )
     _check_openvpn(spec, faults)
-    if spec.server.is_within(spec.addresses):
+    if spec.server.is_within(spec.addresses) or spec.returned.server.is_within(spec.addresses):
         faults.append("server networks lie within the hub's own pool, so its devices would become unreachable")
     PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from vpn.agent import firewall
-from vpn.agent.lifecycle import effective, incremental, preflight, removals, reports, salvage
+from vpn.agent.lifecycle import effective, incremental, preflight, removals, reports, salvage, trials
 from vpn.agent.lifecycle.handover import end_forwarding
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
@@ -57,6 +57,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
     if is_new:
         host.state.prepare(wanted)  # fails here if the disk is full
+    trials.begin(host.state, saved.spec if saved is not None else None, spec)
     with host.state.unsettled(spec.hub, spec.version):
         if saved is not None:
             removals.remove_first(host.hub(spec.hub), saved.spec, spec)
@@ -66,6 +67,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
             firewall.end_flows(host.names(spec.hub), incremental.lost_networks(saved.spec.peers, kept, kept))
         if is_new:
             host.state.save_prepared(wanted)
+        trials.conclude(host.state, spec)
         host.state.shared.remove_tombstone(spec.hub)
     return changed
 

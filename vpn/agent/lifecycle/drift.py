@@ -13,7 +13,7 @@ from typing import Final
 
 from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import host_limits, limits
-from vpn.agent.lifecycle import effective
+from vpn.agent.lifecycle import effective, trials
 from vpn.agent.lifecycle.host import DRIFT_SHARE, Host
 from vpn.agent.memory.names import Link
 from vpn.agent.network import egress, namespace, netns_view, routing
@@ -63,8 +63,8 @@ def _compare(host: Host, hub: str, shared: AbstractContextManager[None] | None =
     saved, number, device = host.state.load(hub), host.state.shared.links().get(hub), wireguard.observe(names)
     if saved is None or number is None or device is None or not host.state.settled(hub):
         return None
-    if host.state.removals(hub).pending():
-        return None  # a newer version is about to come
+    if host.state.removals(hub).pending() or trials.is_due(host.state, hub):
+        return None  # a newer version, or the former settings, are about to come
     fingerprints, link = host.state.fingerprints(hub), Link(number)
     spec = effective.as_last_applied(host.state, saved.spec)
     there = netns_view.read(names.inside)

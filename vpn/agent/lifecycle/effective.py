@@ -1,6 +1,6 @@
 """The effective spec: a spec without expired peers, early removals, and closed former connections.
 
-The saved spec still contains them until the portal removes them.
+The saved spec still contains them until the portal removes them. After a trial, it has the former settings.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vpn.agent.lifecycle import expiry, protocol_switch
+from vpn.agent.lifecycle import expiry, protocol_switch, trials
 from vpn.agent.memory.saved import Change
 from vpn.agent.memory.state import State
 from vpn.wire.peers import Peer
@@ -40,4 +40,5 @@ def of_change(state: State, hub: str, change: Change, now: float) -> Change:
 def _with_peers(state: State, spec: HubSpec, peers: Mapping[str, Peer]) -> HubSpec:
     removed = state.removals(spec.hub).after(spec.version)
     kept = {peer_id: peer for peer_id, peer in peers.items() if peer_id not in removed} if removed else peers
-    return replace(spec, peers=protocol_switch.without_closed(state, spec.hub, kept))
+    settings = trials.in_force(state, spec)
+    return replace(settings, peers=protocol_switch.without_closed(state, spec.hub, kept))

@@ -1,11 +1,12 @@
-"""Changes that the agent makes without the portal: close former connections, and remove expired peers."""
+"""Changes that the agent makes without the portal: close former connections, remove expired peers, end trials."""
 
 from __future__ import annotations
 
 import time
 
-from vpn.agent.lifecycle import effective, expiry, incremental, protocol_switch, removals
+from vpn.agent.lifecycle import effective, expiry, incremental, protocol_switch, removals, trials
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Change
 from vpn.agent.system.lock import PATIENCE, BusyError
 
@@ -57,3 +58,19 @@ def _expire(host: Host, hub: str) -> set[str]:
         incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
     expiry.reschedule(host.state, hub, saved.spec.peers, now)
     return set(over)
+
+
+def end_trial(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
+    """Return the hub to its former settings if its trial is over; return the id of the trial.
+
+    Killed anywhere, it is done again, because the deadline is marked at the end. Raises BusyError if another process
+    changes the hub for longer than `patience` seconds.
+    """
+    if not trials.is_due(host.state, hub):
+        return set()
+    with removals.changing(host, hub, patience):
+        saved, deadline = host.state.load(hub), host.state.deadlines(hub).load()
+        if saved is None or deadline is None or not deadline.is_due or host.state.shared.tombstone(hub) is not None:
+            return set()
+        reconcile(host, saved.spec)
+        return {deadline.trial}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import limits
 from vpn.agent.firewall.nesting import without
-from vpn.agent.lifecycle import effective, health
+from vpn.agent.lifecycle import effective, health, trials
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.hub import Hub
@@ -34,7 +34,8 @@ def apply_change(
     """
     hub = host.hub(spec.hub)
     has_removals = bool(host.state.removals(spec.hub).pending())
-    if not is_known or has_removals or not _is_small(change) or not health.is_alive(hub):
+    is_known = is_known and not has_removals and not trials.is_due(host.state, spec.hub)
+    if not is_known or not _is_small(change) or not health.is_alive(hub):
         changed = reconcile(host, spec)
         firewall.end_flows(hub.names, lost_networks(*change.sides(), spec.peers))
         return changed

@@ -7,33 +7,49 @@ from dataclasses import dataclass, field
 
 from vpn.agent.lifecycle import protocol_switch
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.deadlines import Deadline
 from vpn.agent.system import stamps
 from vpn.agent.system.stamps import Stamp
 
 
+@dataclass(frozen=True)
+class _Due:
+    """The next expiry of a peer, whether peers switch protocol, and the deadline of a trial."""
+
+    expiry: int | None
+    is_switching: bool
+    deadline: Deadline | None
+
+
 @dataclass
 class Pending:
-    """By hub: the stamp of its directory, the next expiry of a peer, and whether peers switch protocol."""
+    """What is due by hub, with the stamp of its directory."""
 
     host: Host
-    _known: dict[str, tuple[Stamp, int | None, bool]] = field(default_factory=dict)
+    _known: dict[str, tuple[Stamp, _Due]] = field(default_factory=dict)
 
     def expires(self, hub: str) -> bool:
         """Return True if a peer has expired."""
-        due, _ = self._of(hub)
-        return due is not None and due <= time.time()
+        expiry = self._of(hub).expiry
+        return expiry is not None and expiry <= time.time()
 
     def switches(self, hub: str) -> bool:
         """Return True if the former connection of a peer is still open."""
-        return self._of(hub)[1]
+        return self._of(hub).is_switching
 
-    def _of(self, hub: str) -> tuple[int | None, bool]:
+    def returns(self, hub: str) -> bool:
+        """Return True if a trial is over, and the hub has to return to its former settings."""
+        deadline = self._of(hub).deadline
+        return deadline is not None and deadline.is_due
+
+    def _of(self, hub: str) -> _Due:
         stamp = stamps.of((f"{self.host.state.directory}/{hub}",))
-        before, due, is_switching = self._known.get(hub, (None, None, False))
-        if stamp is not None and stamp == before:
-            return due, is_switching
-        due, is_switching = self.host.state.due(hub), bool(protocol_switch.waiting(self.host.state, hub))
+        known = self._known.get(hub)
+        if known is not None and stamp is not None and stamp == known[0]:
+            return known[1]
+        state = self.host.state
+        due = _Due(state.due(hub), bool(protocol_switch.waiting(state, hub)), state.deadlines(hub).load())
         self._known.pop(hub, None)
         if stamp is not None:
-            self._known[hub] = stamp, due, is_switching
-        return due, is_switching
+            self._known[hub] = stamp, due
+        return due

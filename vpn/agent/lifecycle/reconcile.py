@@ -8,7 +8,7 @@ from typing import Final
 
 from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import limits
-from vpn.agent.lifecycle import effective, expiry, removals
+from vpn.agent.lifecycle import effective, expiry, removals, trials
 from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
@@ -32,6 +32,7 @@ def reconcile(
     `saved` is the spec before, if it is known. With `parts`, the host's own parts are not checked for each hub.
     """
     now, wanted = time.time(), spec
+    has_ended = trials.is_over(host.state, spec) or trials.is_due(host.state, spec.hub)
     effective.prepare(host.state, spec, now)
     spec = effective.of_spec(host.state, spec, now)
     hub = host.hub(spec.hub)
@@ -62,6 +63,8 @@ def reconcile(
         firewall.ensure(hub, spec)
         hub.save_fingerprints()
     expiry.reschedule(host.state, spec.hub, wanted.peers, now)
+    if has_ended:
+        trials.note_returned(host.state, wanted)
     return changed
 
 

@@ -14,6 +14,7 @@ from vpn.wire.errors import AgentError
 from vpn.wire.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
 from vpn.wire.server_side import ServerSide
 from vpn.wire.spec import HubSpec, OpenVPN
+from vpn.wire.trial import Trial
 
 
 def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
@@ -49,7 +50,8 @@ def reduced(saved: HubSpec, wanted: HubSpec) -> HubSpec:
         saved,
         peers={peer_id: peer for peer_id, peer in kept.items() if peer is not None},
         openvpn=_with_revocations(saved.openvpn, wanted.openvpn),
-        server=_still_opened(saved.server, wanted.server),
+        server=_still_opened(saved.server, wanted),
+        trial=None if saved.trial is None else _reduced_trial(saved.trial, wanted),
     )
 
 
@@ -86,10 +88,19 @@ def _reduced_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPe
     return replace(side, routes=_still_wanted(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
 
 
-def _still_opened(saved: ServerSide, wanted: ServerSide) -> ServerSide:
-    networks = tuple(network for network in saved.networks if network in wanted.networks)
-    port = saved.portal_port if saved.portal_port == wanted.portal_port else None
-    return replace(saved, networks=networks, portal_port=port)
+def _still_opened(saved: ServerSide, wanted: HubSpec) -> ServerSide:
+    port = saved.portal_port if saved.portal_port == wanted.server.portal_port else None
+    return replace(saved, networks=_opened(saved.networks, wanted), portal_port=port)
+
+
+def _reduced_trial(saved: Trial, wanted: HubSpec) -> Trial:
+    return replace(saved, networks=_opened(saved.networks, wanted))
+
+
+def _opened(networks: tuple[str, ...], wanted: HubSpec) -> tuple[str, ...]:
+    """Return those of the opened networks that are still allowed. A change on trial closes none for good."""
+    allowed = {*wanted.server.networks, *wanted.returned.server.networks}
+    return tuple(network for network in networks if network in allowed)
 
 
 def _still_wanted(networks: tuple[str, ...], wanted: Peer) -> tuple[str, ...]:

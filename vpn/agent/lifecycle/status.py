@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from vpn.agent import firewall, openvpn, wireguard
-from vpn.agent.lifecycle import changes, drift, health
+from vpn.agent.lifecycle import changes, drift, health, trials
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Names
 from vpn.agent.network import egress
@@ -51,7 +51,7 @@ def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> H
         raise AgentError(UNKNOWN_HUB, "This server has no such hub.", codes.HUB_UNKNOWN.of())
     names = host.names(hub)
     directory = host.state.openvpn(hub)
-    alive = health.is_alive(host.hub(hub))
+    spec, alive = trials.in_force(host.state, saved.spec), health.is_alive(host.hub(hub))
     peers = wireguard.reports(names) if with_peers else None
     report = HubReport(
         hub=hub,
@@ -61,8 +61,8 @@ def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> H
         alive=alive,
         observed_at=time.time(),
         peers=(peers or {}) if with_peers else None,
-        sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
-        hits=firewall.hits(names, saved.spec) if with_peers else None,
+        sessions=openvpn.reports(names, spec, directory) if with_peers else None,
+        hits=firewall.hits(names, spec) if with_peers else None,
         drift=drift.find(host, hub) if alive and peers is not None else None,
         families=families() if families is not None else None,
         upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,

@@ -15,6 +15,7 @@ destroyed/<hub>.json    tombstones, so that a late apply cannot bring a hub back
 <hub>/journal           the deltas since then, one a line, so that a new peer does not rewrite megabytes
 <hub>/unsettled         exists while the hub is being changed, with the new version; found later, everything is compared
 <hub>/removals.json     peers that were removed before a spec without them is saved (see removals)
+<hub>/trial.json        the end of a trial, and whether the hub returned to its former settings (see deadlines)
 <hub>/endpoints.json    the last endpoints of the peers
 <hub>/due               the time of the next expiry of a peer (see expiry)
 <hub>/protocol_switches.json  peers that switch protocol (see protocol_switch)
@@ -35,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from vpn.agent.memory.deadlines import Deadlines
 from vpn.agent.memory.leases import Leases
 from vpn.agent.memory.removals import Removals
 from vpn.agent.memory.saved import Saved, Stamp
@@ -197,6 +199,10 @@ class State:
     def removals(self, hub: str) -> Removals:
         """Return the early removals of a hub."""
         return Removals(self.directory, hub)
+
+    def deadlines(self, hub: str) -> Deadlines:
+        """Return the deadline of a hub's trial."""
+        return Deadlines(self.directory, hub)
 
     def unsettle(self, hub: str, version: Version | None = None) -> None:
         """Mark the hub as being changed, to `version` if it is a new one.
