@@ -127,6 +127,8 @@ GET  instance_dns                       302    403     200   200      404   404
 POST instance_dns                       302    403     403   302      404   404
 GET  instance_firewall                  302    403     200   200      404   404
 POST instance_firewall                  302    403     403   302      404   404
+GET  instance_trial                     302    403     302   302      404   404
+POST instance_trial                     302    403     403   302      404   404
 GET  instance_name_check                302    405     405   405      405   405
 POST instance_name_check                302    403     403   302      404   404
 GET  instance_settings                  302    403     200   200      404   404
@@ -223,6 +225,8 @@ GET    /instances/{instance_id}               401    403     200   200      404 
 PUT    /instances/{instance_id}               401    403     403   200      404   401
 DELETE /instances/{instance_id}               401    403     403   202      404   401
 POST   /instances/{instance_id}/retry         401    403     403   202      404   401
+POST   /instances/{instance_id}/confirm       401    403     403   409      404   401
+POST   /instances/{instance_id}/return        401    403     403   409      404   401
 POST   /instances/{instance_id}/move          401    403     403   202      404   401
 POST   /instances/{instance_id}/rebuild       401    403     403   202      404   401
 POST   /instances/{instance_id}/cancel        401    403     403   202      404   401

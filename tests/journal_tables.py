@@ -12,6 +12,7 @@ from portal.models import JournalEntry
 
 _SEPARATELY = "- not with what the walk sends: see tests/portal/test_journal.py"
 _CONFIRMED = "- asks to confirm first, or needs what the walk has not: see tests/portal/test_factor_journal.py"
+_ON_TRIAL = "- no change is on trial there: see tests/vpn/test_trials.py"
 _NOTHING_CHANGES = "- nothing changes there: see tests/portal/test_journal.py"
 
 
@@ -73,6 +74,7 @@ ACTS_OF_PAGES = {
         "instance_routing": "instance.settings_changed",
         "instance_dns": "instance.settings_changed",
         "instance_firewall": "instance.settings_changed",
+        "instance_trial": _ON_TRIAL,
         "instance_name_check": "- looks at the name again",
         "instance_settings": "instance.settings_changed",
         "instance_move": "instance.move_begun",
@@ -104,6 +106,8 @@ ACTS_OF_CALLS = {
     ("PUT", "/instances/{instance_id}"): "instance.settings_changed",
     ("DELETE", "/instances/{instance_id}"): "instance.deletion_requested",
     ("POST", "/instances/{instance_id}/retry"): "instance.retried",
+    ("POST", "/instances/{instance_id}/confirm"): _ON_TRIAL,
+    ("POST", "/instances/{instance_id}/return"): _ON_TRIAL,
     ("POST", "/instances/{instance_id}/move"): "instance.move_begun",
     ("POST", "/instances/{instance_id}/rebuild"): "instance.rebuild_begun",
     ("POST", "/instances/{instance_id}/cancel"): "instance.move_cancelled",

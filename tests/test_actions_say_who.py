@@ -59,7 +59,7 @@ READING = {
     "vpn.actions.dns.records": {"full_name"},
     "vpn.actions.dns.settings": {"are_records", "cleaned_dns", "records_of", "unanswered_targets"},
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
-    "vpn.actions.firewall.rules": {"cleaned_rules", "lock_instances", "naming", "prepare_rules"},
+    "vpn.actions.firewall.rules": {"cleaned_rules", "instances_naming", "lock_instances", "naming", "prepare_rules"},
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
     "vpn.actions.instances.move": {"check_movable", "is_replacing", "lock_places", "placed"},
     "vpn.actions.instances.placement": {"needs_place", "server_in", "with_room"},
@@ -68,6 +68,7 @@ READING = {
     "vpn.actions.instances.server_address": {"moved_sentence"},
     "vpn.actions.instances.settings": {"faults_of"},
     "vpn.actions.instances.targets": {"other_server", "same_server"},
+    "vpn.actions.instances.trial": {"check_trial", "refuse_during_trial"},
     # They fill in columns of rows in memory, which their caller saves.
     "vpn.actions.peers.certificates": {
         "authority_of",

@@ -194,6 +194,13 @@ class RuleProtocol(models.TextChoices):
     ICMPV6 = "icmpv6", "ICMPv6"
 
 
+class TrialState(models.TextChoices):
+    """The states of a change on trial. A confirmed one is no trial any more."""
+
+    RUNNING = "running", "Running"
+    RETURNED = "returned", "Returned"
+
+
 class RecordType(models.TextChoices):
     """The types of DNS records that an admin can add."""
 

@@ -21,12 +21,12 @@ from portal.signals import (
     membership_renamed,
 )
 from vpn import doorbell
-from vpn.actions.firewall.rules import forget_end, lock_instances, naming
+from vpn.actions.firewall.rules import forget_end, instances_naming, lock_instances, naming
 from vpn.actions.peers.admission import reconsider_peers
 from vpn.actions.peers.labels import rename_member
 from vpn.actions.peers.peer import delete_peer
 from vpn.desired.firewall import GroupChange
-from vpn.models import Peer, ProfileLink
+from vpn.models import Instance, Peer, ProfileLink
 
 
 @receiver(membership_changed)
@@ -69,7 +69,7 @@ def remove_devices(membership: Membership, by: Principal, **kwargs: Any) -> None
 def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwargs: Any) -> None:
     """Update the hubs whose rules name a group after its members changed."""
     lock_instances(group.organization_id)
-    instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
+    instances = instances_naming(f"group:{group.pk}")
     peers = Peer.objects.filter(instance__in=instances, member__in=membership_ids)
     reconsider_peers(peers, by=by, group_change=GroupChange(group.pk, membership_ids))
 
@@ -78,7 +78,8 @@ def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwarg
 def keep_named_group(group: Group, **kwargs: Any) -> None:
     """Refuse to delete a group that firewall rules name: without it they would match other packets."""
     lock_instances(group.organization_id)
-    names = sorted(set(naming(f"group:{group.pk}").values_list("instance__name", flat=True)))
+    naming_it = Instance.objects.filter(pk__in=instances_naming(f"group:{group.pk}"))
+    names = sorted(naming_it.values_list("name", flat=True))
     if names:
         raise Conflict(
             f"Firewall rules of {', '.join(names)} name {group.name}.",

@@ -14,6 +14,7 @@ from vpn.views.instances import delete as instance_delete
 from vpn.views.instances import move as instance_move
 from vpn.views.instances import overview as instance
 from vpn.views.instances import settings as instance_settings
+from vpn.views.instances import trial as instance_trial
 from vpn.views.peers import acts as peer_acts
 from vpn.views.peers import create as peer_new
 from vpn.views.peers import edit as peer_edit
@@ -37,6 +38,7 @@ _INSTANCES = [
     path("instances/<uuid:pk>/dns/", instance_dns.instance_dns, name="instance_dns"),
     path("instances/<uuid:pk>/firewall/", firewall.instance_firewall, name="instance_firewall"),
     path("instances/<uuid:pk>/settings/", instance_settings.instance_settings, name="instance_settings"),
+    path("instances/<uuid:pk>/trial/", instance_trial.instance_trial, name="instance_trial"),
     path("instances/<uuid:pk>/name/", instance_settings.instance_name_check, name="instance_name_check"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
     path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),

@@ -46,6 +46,8 @@ WORDS: Final = {
     "instance.address_changed": _("Address of the hub changed"),
     "instance.became_lost": _("Server of the hub lost"),
     "instance.certificates_renewed": _("Certificates of the hub renewed"),
+    "instance.change_kept": _("Change confirmed and kept"),
+    "instance.change_returned": _("Returned to the former settings"),
     "instance.created": _("Instance created"),
     "instance.deleted": _("Instance deleted"),
     "instance.deletion_requested": _("Deletion of the instance requested"),
@@ -141,6 +143,8 @@ PARTS: Final = frozenset(
     {
         # Parts of the act for which the rows change; that act has the line.
         "instance.changed",
+        "instance.trial_begun",
+        "instance.trial_forgotten",
         "instance.became_deleting",
         "instance.became_failed",
         "instance.became_ready",

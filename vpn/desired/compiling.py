@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef
 from vpn.desired.firewall import Tags
 from vpn.desired.header import Needed, header_of
 from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID, admitted, document_of, placeholder, probe
+from vpn.desired.trial import named_rules
 from vpn.models import Instance, Peer
 from vpn.wire import digests as wire_digests
 from vpn.wire.documents import RuleDocument
@@ -93,7 +94,7 @@ def _consistently(instance_id: UUID, compiler: Callable[[Instance, Needed], _Res
     """Compile without holding a lock; repeat it if a change was committed meanwhile."""
     peers = Peer.objects.filter(instance=OuterRef("pk"))
     for _ in range(_ATTEMPTS):
-        found = Instance.objects.select_related("server").annotate(
+        found = Instance.objects.select_related("server", "trial").annotate(
             has_peers=Exists(peers), has_openvpn_peers=Exists(peers.over_openvpn())
         )
         instance = found.get(pk=instance_id)
@@ -132,7 +133,7 @@ def _digest_whole(instance: Instance, needed: Needed) -> tuple[int, str]:
 
 def _peers(instance: Instance, header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the documents of all peers in a spec, with their ids."""
-    tags = Tags(header["rules"])
+    tags = Tags(named_rules(header))
     for peer in admitted(instance):
         yield str(peer.pk), document_of(instance, peer, tags)
     yield PLACEHOLDER_ID, placeholder(instance)
@@ -152,7 +153,7 @@ def _compile_delta(instance: Instance, needed: Needed) -> Desired | None:
     header = header_of(instance, needed)
     header_digest = wire_digests.header_digest(header)
     along = _settings_of(header) if header_digest != instance.applied_header_digest else {}
-    upsert, remove, before = _differences(instance, base, header["rules"])
+    upsert, remove, before = _differences(instance, base, named_rules(header))
     digests = {peer_id: wire_digests.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS

@@ -7,6 +7,7 @@ from typing import Any
 
 from vpn.addressing.pools import HUB_HOST
 from vpn.desired.firewall import rules_of
+from vpn.desired.trial import trial_of
 from vpn.desired.ways import opened_behind
 from vpn.models import Instance
 from vpn.models.peer import with_compat
@@ -23,6 +24,7 @@ class Needed:
 
 def header_of(instance: Instance, needed: Needed) -> dict[str, Any]:
     """A spec without its peers."""
+    trial = trial_of(instance)
     return {
         "schema": SCHEMA,
         "hub": instance.hub,
@@ -39,6 +41,8 @@ def header_of(instance: Instance, needed: Needed) -> dict[str, Any]:
         "search_domains": instance.search_domains,
         "resolver": resolver_of(instance) if needed.resolver else None,
         "server": server_of(instance),
+        # Left out where there is none: agents of older releases do not know it.
+        **({"trial": trial} if trial is not None else {}),
     }
 
 

@@ -17,6 +17,7 @@ from vpn import doorbell, failures
 from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
+from vpn.actions.instances.trial import note_trial
 from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_removals, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
@@ -38,6 +39,7 @@ from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
+_UNCONFIRMED = Principal.portal("the change was not confirmed in time")
 _BY = Principal.portal("bringing the hub up to date")
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
@@ -203,6 +205,7 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     driver = driver_for(instance.server)
     for _ in range(_ATTEMPTS):
+        asked_at = timezone.now()
         try:
             report = driver.apply(desired.document, delta=desired.is_delta)
         except AgentError as error:
@@ -214,6 +217,7 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
         else:
             if driver.lease is not None and not desired.is_delta:
                 note_leased([pk], instance.server_id)
+            note_trial(pk, report.trial, asked_at, by=_UNCONFIRMED)
             return desired, report
     raise Unreachable(failures.OUT_OF_STEP.of())
 

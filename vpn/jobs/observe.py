@@ -19,6 +19,7 @@ from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
+from vpn.actions.instances.trial import note_trial
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import Driver, ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
@@ -53,6 +54,7 @@ _recorded: Final = Recorded()
 _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
 _DRIFT = Principal.portal("undoing what was changed on the server")
+_UNCONFIRMED = Principal.portal("the change was not confirmed in time")
 _SWITCHED = Principal.portal("the peer uses its new protocol")
 
 
@@ -186,6 +188,8 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:
         note_agent(server, report)
+    for pk, report in reports.items():
+        note_trial(pk, report.trial, asked_at, by=_UNCONFIRMED)
     # Of a hub that is down, only the peers' state is unknown: none is connected through it.
     alive = {pk: report for pk, report in reports.items() if report.alive}
     unchanged = {pk for pk, report in alive.items() if _recorded.says_nothing_new(pk, report)}

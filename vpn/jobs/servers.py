@@ -49,11 +49,16 @@ def address_of(server: Server) -> ServerAddress:
 
 
 def note_agent(server: Server | None, report: HubReport) -> None:
-    """Record the version of the agent that wrote a report, if it has changed."""
-    told = (report.agent, report.schema)
-    if server is not None and (server.agent_version, server.agent_schema) != told:
-        server.agent_version, server.agent_schema = told
-        Server.objects.filter(pk=server.pk).update(agent_version=report.agent, agent_schema=report.schema)
+    """Record the version and the features of the agent that wrote a report, if they have changed."""
+    told = {
+        "agent_version": report.agent,
+        "agent_schema": report.schema,
+        "agent_features": list(report.features) or None,
+    }
+    if server is not None and any(getattr(server, name) != value for name, value in told.items()):
+        for name, value in told.items():
+            setattr(server, name, value)
+        Server.objects.filter(pk=server.pk).update(**told)
 
 
 def open_sessions() -> None:

@@ -34,11 +34,13 @@ from vpn.models.server import Server
 from vpn.models.site import Site
 from vpn.models.ssh_access import SshAccess
 from vpn.models.tick import Tick
+from vpn.models.trial import ChangeTrial
 
 __all__ = [
     "Among",
     "AskedPlan",
     "ChangePlan",
+    "ChangeTrial",
     "CloudAccount",
     "CloudNode",
     "Connection",

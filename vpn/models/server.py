@@ -32,6 +32,8 @@ class Server(models.Model):
     # The version of the agent that reported last, and its schema of specs: 0 if it names none, null before a report.
     agent_version = models.CharField(max_length=40, blank=True, default="", db_default="")
     agent_schema = models.PositiveSmallIntegerField(null=True, blank=True)
+    # What it can do beyond the first release, such as `trial`; null if it did not say.
+    agent_features = models.JSONField(null=True, blank=True, editable=False)
     state = models.CharField(
         max_length=12, choices=ServerState.choices, default=ServerState.READY, db_default=ServerState.READY
     )

@@ -17,22 +17,30 @@ from vpn.models import Instance
 
 
 def save_guarded(
-    instance: Instance, form: GuardedForm, refuse: Callable[[Conflict | InvalidInput], None], *, by: Principal
+    instance: Instance,
+    form: GuardedForm,
+    refuse: Callable[[Conflict | InvalidInput], None],
+    *,
+    by: Principal,
+    confirm_within: int | None = None,
 ) -> bool:
     """Apply what differs; False if it was refused, which `refuse` shows in the form."""
     try:
-        change_guarded(instance, form, by=by)
+        change_guarded(instance, form, by=by, confirm_within=confirm_within)
     except (Conflict, InvalidInput) as refusal:
         refuse(refusal)
         return False
     return True
 
 
-def change_guarded(instance: Instance, form: GuardedForm, *, by: Principal) -> None:
-    """Apply what differs, unless another user saved meanwhile; raises what the action refuses."""
+def change_guarded(instance: Instance, form: GuardedForm, *, by: Principal, confirm_within: int | None = None) -> None:
+    """Apply what differs, unless another user saved meanwhile; raises what the action refuses.
+
+    `confirm_within` is as in `update_instance`.
+    """
     if changes := form.changes():
         prepare_rules(changes.get("firewall", ()))
         with transaction.atomic():
             lock_organization(instance.organization_id)
             form.refuse_concurrent_edit(lock_instance(instance.pk))
-            update_instance(instance, by=by, **changes)
+            update_instance(instance, by=by, confirm_within=confirm_within, **changes)

@@ -38,7 +38,7 @@ def test_an_instance_is_shown_as_the_contract_has_it(api: Caller, instance: Inst
         "id name hostname region state configured rsa_ready diffie_hellman_ready server_ready "
         "status desired_generation applied_generation pool mtu pushed_routes public_dns "
         "split_dns domains dns_custom firewall_policy firewall addresses endpoints reachable needs public_name "
-        "created_at"
+        "trial created_at"
     )
     assert body["endpoints"] == {
         "wireguard": f"203.0.113.1:{instance.port_base}",

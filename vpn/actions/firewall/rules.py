@@ -20,7 +20,7 @@ from vpn.actions.firewall.order import move_rules
 from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
 from vpn.desired.firewall import document_of_rule
-from vpn.models import ChangePlan, FirewallRule, Instance, RuleRow, RuleValues
+from vpn.models import ChangePlan, ChangeTrial, FirewallRule, Instance, RuleRow, RuleValues
 from vpn.models.row_updates import update_rows
 
 # The column of a peer by which an end of each kind names it.
@@ -118,6 +118,12 @@ def _kept(former: Sequence[RuleRow], wanted: Sequence[RuleValues]) -> dict[int, 
 def naming(end: str) -> QuerySet[FirewallRule]:
     """The rules that name this end, such as `group:ID`."""
     return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
+
+
+def instances_naming(end: str) -> set[UUID]:
+    """The instances whose rules name this end, now or again if a change on trial is taken back."""
+    present = naming(end).values_list("instance", flat=True)
+    return {*present, *(trial.instance_id for trial in ChangeTrial.objects.naming(end))}
 
 
 def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:

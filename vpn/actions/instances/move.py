@@ -22,6 +22,7 @@ from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import set_state
 from vpn.actions.instances.retirement import forward_from, give_up_move
 from vpn.actions.instances.targets import Target, other_server, same_server, target_in
+from vpn.actions.instances.trial import refuse_during_trial
 from vpn.actions.peers.certificates import issue_hub, shown_hosts
 from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepName, StepState
 from vpn.connections.ending import end_moved
@@ -196,6 +197,9 @@ def check_movable(instance: Instance) -> None:
     if instance.state not in MOVABLE or instance.server is None:
         state = instance.get_state_display().lower()
         raise NotPossible(f"An instance that is {state} cannot be moved or rebuilt. Wait until it is ready.")
+    if instance.state == InstanceState.READY:
+        # On a new server, a trial would begin anew. A lost hub is rebuilt even so.
+        refuse_during_trial(instance)
 
 
 def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> UUID:

@@ -15,10 +15,12 @@ from vpn.actions.activity.change_words import settings_words
 from vpn.actions.activity.planning import planned_change
 from vpn.actions.change import Scope, lock_instance
 from vpn.actions.dns.records import RecordFault
-from vpn.actions.dns.settings import cleaned_dns, replace_records
+from vpn.actions.dns.settings import cleaned_dns
 from vpn.actions.firewall.input import RuleFault
-from vpn.actions.firewall.rules import cleaned_rules, prepare_rules, replace_rules
+from vpn.actions.firewall.rules import cleaned_rules, prepare_rules
 from vpn.actions.instances.pool import cleaned_pool
+from vpn.actions.instances.trial import FIELD, TRIED, begin_trial, check_trial, forget_returned, refuse_during_trial
+from vpn.actions.instances.written import write_settings
 from vpn.actions.peers.input import endpoint_faults
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.sites.overlaps import way_of
@@ -28,6 +30,7 @@ from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.desired.ways import Way, private_part
 from vpn.models import ChangePlan, Instance, RuleRow
+from vpn.models.trial import former_settings
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
@@ -35,45 +38,53 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
     """Change settings of an instance; absent fields stay, and equal values are no change.
 
     The fields: `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
-    `firewall_policy`, `firewall` (records and rules as in the API). Returns the instance as saved. Raises
-    InvalidSettings with every fault, or QuotaReached.
+    `firewall_policy`, `firewall` (records and rules as in the API). With `confirm_within` (seconds, or None), the hub
+    takes the change back after this time, unless it is confirmed (vpn.actions.instances.trial). Returns the instance as
+    saved. Raises InvalidSettings with every fault, NotPossible, or QuotaReached.
     """
+    confirm_within: int | None = changes.pop(FIELD, None)
     if "firewall" in changes:
         changes["firewall"] = prepare_rules(changes["firewall"])
     with transaction.atomic():
         if _COUNTED & changes.keys():
             lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
-        former = RuleRow.all_of(locked) if "firewall" in changes else []
+        former = RuleRow.all_of(locked) if "firewall" in changes or confirm_within is not None else []
         rules = [row.values for row in former]
         wanted = differing_settings(locked, rules, _cleaned(locked, without_unchanged_tables(locked, rules, changes)))
+        if confirm_within is not None and wanted:
+            check_trial(locked, wanted.keys(), confirm_within)
         if wanted.keys() <= {"name"}:
             # The hub does not know the instance's name, so there is nothing to apply.
             with one_act(by, "settings changed", locked, is_change=True):
                 locked.name = wanted.get("name", locked.name)
                 locked.save(update_fields=["name"])
             return locked
+        refuse_during_trial(locked, wanted.keys())
         _require_room(locked, wanted)
-        words = settings_words(rules, wanted)
-        scope = Scope.RULES if wanted.keys() <= _BY_DELTA else Scope.WHOLE
-        urgent = not wanted.keys().isdisjoint(_MAY_CLOSE)
-        with one_act(by, "settings changed", locked) as act:
-            act.details["changed"] = words
-            with planned_change(locked.pk, by=by, scope=scope, urgent=urgent) as locked:
-                act.on = locked
-                _write(locked, former, wanted, by)
-        ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
+        return _save(locked, former, wanted, confirm_within, by)
+
+
+def _save(
+    locked: Instance, former: Sequence[RuleRow], wanted: Mapping[str, Any], confirm_within: int | None, by: Principal
+) -> Instance:
+    """Write what differs from the present settings; `former` are the present rules."""
+    words = settings_words([row.values for row in former], wanted)
+    before = former_settings(locked, former)
+    is_small = wanted.keys() <= _BY_DELTA and confirm_within is None
+    urgent = not wanted.keys().isdisjoint(_MAY_CLOSE)
+    with one_act(by, "settings changed", locked) as act:
+        act.details["changed"] = words
+        with planned_change(locked.pk, by=by, scope=Scope.RULES if is_small else Scope.WHOLE, urgent=urgent) as locked:
+            act.on = locked
+            write_settings(locked, former, wanted, by=by)
+            if confirm_within is not None:
+                act.details["confirm_within"] = confirm_within
+                begin_trial(locked, before, words, confirm_within, by=by)
+            elif not TRIED.isdisjoint(wanted):
+                forget_returned(locked, by=by)
+    ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
     return locked
-
-
-def _write(locked: Instance, former: Sequence[RuleRow], wanted: dict[str, Any], by: Principal) -> None:
-    """Write the wanted settings into a locked instance, whose generation was raised."""
-    if "dns_custom" in wanted:
-        replace_records(locked, wanted.pop("dns_custom"), by=by)
-    if "firewall" in wanted:
-        replace_rules(locked, former, wanted.pop("firewall"), by=by)
-    for field, value in wanted.items():
-        setattr(locked, field, value)
 
 
 # Fields that are compared with other instances: the organization is locked before the instance.

@@ -9,8 +9,11 @@ from vpn.api.schemas.base import ErrorOut, In
 _WORDS = {
     "If-Match": "The ETag of a read: the change is refused with 412 if another change came first.",
     "plan": "With `true` nothing changes, and the answer says what the change would mean.",
+    "confirm_within": "Seconds (5 to 3600) after which the hub takes the change back unless it is confirmed.",
     "Idempotency-Key": "A text of yours. A call repeated with the same key and body is answered again, not done again.",
 }
+# The types of parameters in the query; the others are headers.
+_QUERY = {"plan": "boolean", "confirm_within": "integer"}
 DESCRIPTION = """
 Everything that the portal's pages can do. Make a token under “Your account” and send it as
 `Authorization: Bearer TOKEN`; it acts as that member of that organization.
@@ -26,6 +29,9 @@ An ETag covers what people set, not what is only observed (state, bytes, handsha
 
 **Asking first.** `?plan=true` on PUT of an instance or a peer, and on DELETE of a peer, changes nothing and answers who
 would reach whom differently, and whose delivered profile would become outdated.
+
+**Changes on trial.** `?confirm_within=SECONDS` on PUT of an instance: the hub applies the change and takes it back by
+itself, even if the portal does not run, unless `POST …/confirm` comes in time. `POST …/return` takes it back at once.
 
 **Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer (of each member the newest 10,000).
 
@@ -56,9 +62,9 @@ def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
     if headers:
         extra["parameters"] = [
             {
-                "in": "query" if name == "plan" else "header",
+                "in": "query" if name in _QUERY else "header",
                 "name": name,
-                "schema": {"type": "boolean" if name == "plan" else "string"},
+                "schema": {"type": _QUERY.get(name, "string")},
                 "required": False,
                 "description": _WORDS[name],
             }

@@ -18,6 +18,7 @@ from vpn.actions.activity.planning import preview
 from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
+from vpn.actions.instances.trial import FIELD, keep_change, return_change
 from vpn.api.protocol.answers import many, many_rows, one, plain
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read, read_change
@@ -37,12 +38,13 @@ from vpn.api.schemas.instance import (
     InstanceCreate,
     InstanceOut,
     OperationOut,
+    TrialOut,
     instance_values,
     show_instance,
     show_operation,
 )
 from vpn.api.schemas.plan import PlanOut
-from vpn.models import DnsRecord, FirewallRule, Instance, Operation, Region, Traffic
+from vpn.models import ChangeTrial, DnsRecord, FirewallRule, Instance, Operation, Region, Traffic
 from vpn.models.peer import with_compat
 from vpn.needs import proofs_of_all, reachable_in
 from vpn.presenters.findings import names_in
@@ -63,8 +65,11 @@ def _found(instances: Sequence[Instance]) -> dict[UUID, Found]:
     words, compat = statuses(instances), with_compat(ids)
     proofs = proofs_of_all(instances)
     reachable, needs = reachable_in(proofs, ids), notices_of_all(instances, proofs=proofs)
-    rules, records = _rules_of_all(ids), _records_of_all(ids)
-    return {pk: Found(words[pk], pk in compat, reachable[pk], needs[pk], rules[pk], records[pk]) for pk in ids}
+    rules, records, trials = _rules_of_all(ids), _records_of_all(ids), _trials_of_all(ids)
+    return {
+        pk: Found(words[pk], pk in compat, reachable[pk], needs[pk], rules[pk], records[pk], trials.get(pk))
+        for pk in ids
+    }
 
 
 def _rules_of_all(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
@@ -75,6 +80,12 @@ def _rules_of_all(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
     for row in rows.values("instance_id", *columns, hits=Coalesce("observation__hits", 0)):
         rules[row.pop("instance_id")].append(row)
     return rules
+
+
+def _trials_of_all(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The running trials of several instances."""
+    rows = ChangeTrial.objects.running().filter(instance__among=ids).values("instance_id", *TrialOut.model_fields)
+    return {row.pop("instance_id"): row for row in rows}
 
 
 def _records_of_all(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
@@ -127,12 +138,16 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 @router.put(
     PATH,
     response=answers({200: InstanceOut | PlanOut}, 400, 403, 404, 409, 412, 413, 415, 422),
-    openapi_extra=takes(InstanceChange, "If-Match", "plan"),
+    openapi_extra=takes(InstanceChange, "If-Match", "plan", FIELD),
     summary="Change an instance",
 )
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
-    member, is_preview = member_of(request), wants_plan(request)
+    """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes.
+
+    With `?confirm_within=SECONDS`, the hub takes a change of `firewall`, `firewall_policy` or `pushed_routes` back by
+    itself unless it is confirmed.
+    """
+    member, is_preview, seconds = member_of(request), wants_plan(request), _confirm_within(request)
     seen = get_instance(member, instance_id, write=True)
     shown = show(seen)
     # A thousand rules are parsed before the transaction, since other changes wait for it.
@@ -143,8 +158,43 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
         if is_preview:
             found = preview(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
         else:
-            saved = update_instance(present, by=member.principal, **changes) if changes else present
+            by = member.principal
+            saved = update_instance(present, by=by, confirm_within=seconds, **changes) if changes else present
     return plan_of(request, found) if is_preview else one(show(saved))
+
+
+def _confirm_within(request: HttpRequest) -> int | None:
+    """The seconds in `?confirm_within=`. Raises the refusal for anything else, so that nothing is applied untried."""
+    text = request.GET.get(FIELD)
+    if text is not None and not (text.isdecimal() and text.isascii() and len(text) < 10):
+        raise invalid({FIELD: ["Enter a number of seconds."]})
+    return None if text is None else int(text)
+
+
+@router.post(
+    f"{PATH}/confirm",
+    response=answers({200: InstanceOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Confirm a change",
+)
+@idempotent
+def confirm(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Keep a change that was saved with `?confirm_within=`. 409 before the hub runs it, and after its time."""
+    member = member_of(request)
+    return one(show(keep_change(get_instance(member, instance_id, write=True), by=member.principal)))
+
+
+@router.post(
+    f"{PATH}/return",
+    response=answers({200: InstanceOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Take a change back",
+)
+@idempotent
+def take_back(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Return to the settings before a change that was saved with `?confirm_within=`, without waiting for its end."""
+    member = member_of(request)
+    return one(show(return_change(get_instance(member, instance_id, write=True), by=member.principal)))
 
 
 def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:

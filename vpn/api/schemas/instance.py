@@ -123,6 +123,13 @@ class NeedOut(Out):
     message: str
 
 
+class TrialOut(Out):
+    """A change that the hub takes back by itself unless it is confirmed."""
+
+    seconds: int
+    ends_at: datetime | None = Field(description="The latest time for confirming; null until the hub has applied it.")
+
+
 class InstanceOut(Out):
     """A hub, its settings, and which of them its server has applied."""
 
@@ -140,6 +147,7 @@ class InstanceOut(Out):
             "reachable",
             "needs",
             "public_name",
+            "trial",
         ]
     )
 
@@ -175,6 +183,7 @@ class InstanceOut(Out):
         description="Problems that need a person, the most urgent first; empty if there are none."
     )
     public_name: PublicNameOut
+    trial: TrialOut | None = Field(description="The change that waits for confirmation, or null.")
     created_at: datetime
 
 
@@ -183,7 +192,7 @@ class Found:
     """What a representation of an instance needs besides its own row.
 
     That is: the pending work (`vpn.api.resources.status`), whether the compatibility listener runs, the problems in
-    words (`vpn.presenters.needs`), the rules and the DNS records.
+    words (`vpn.presenters.needs`), the rules, the DNS records, and the change on trial.
     """
 
     status: list[str]
@@ -192,6 +201,7 @@ class Found:
     needs: Sequence[Notice]
     rules: Sequence[Mapping[str, Any]]
     records: Sequence[Mapping[str, str]]
+    trial: Mapping[str, Any] | None = None
 
 
 class StepOut(Out):
@@ -277,6 +287,7 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
         "reachable": found.reachable,
         "needs": [{"code": need.code, "message": need.text} for need in found.needs],
         "public_name": show_public_name(instance),
+        "trial": found.trial,
         "created_at": instance.created_at,
     }
 

@@ -9,6 +9,7 @@ from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.needs import Code, peer_facts_of
 from vpn.presenters.activity.plan import moved_plan
+from vpn.presenters.instances.trial import shown_trial
 from vpn.presenters.needs import notices_of
 
 
@@ -28,6 +29,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         "peer_online": counted.online(instance),
         "may_change": member.is_admin,
         "may_add_peers": member.is_admin and instance.state not in {InstanceState.DELETING, InstanceState.LOST},
+        "trial": shown_trial(instance),
         "needs": needs,
         # The page's poll sends these codes, so that unchanged notices are not replaced while they are read.
         "need_codes": ".".join(need.code for need in needs),

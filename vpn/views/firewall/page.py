@@ -21,6 +21,7 @@ from vpn.forms.rule_ends import Ends
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.preview import is_preview, show_preview
 from vpn.views.edit_guard import change_guarded, save_guarded
+from vpn.views.instances.trial import choice_of, chosen_seconds, saved_words
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -33,17 +34,23 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
         found = ends.suggested(as_typed(request.GET["ends"]))
         return render(request, "vpn/firewall/ends.html", {"found": found})
     form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
+    choice = {"trial_choice": choice_of(request, member, instance)}
     if is_preview(request):
-        shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
+        shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends, **choice}
         ask = partial(change_guarded, instance, form, by=member.principal)
         return show_preview(request, "vpn/firewall/page.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = request.method == "POST" and form.rearrange()
     if request.method == "POST" and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or save_guarded(instance, form, partial(_refuse, form), by=member.principal):
-            messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
+        seconds = chosen_seconds(request)
+        if not is_different or save_guarded(
+            instance, form, partial(_refuse, form), by=member.principal, confirm_within=seconds
+        ):
+            messages.success(
+                request, saved_words(seconds) if is_different else "Nothing was different, so nothing changed."
+            )
             return redirect("instance_firewall", pk=instance.pk)
-    context = {"form": form, "ends": ends, "is_rearranged": is_rearranged}
+    context = {"form": form, "ends": ends, "is_rearranged": is_rearranged, **choice}
     return render(request, "vpn/firewall/page.html", {**head_of(member, instance, "firewall"), **context})
 
 

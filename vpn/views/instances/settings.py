@@ -30,6 +30,7 @@ from vpn.presenters.instances.moves import forwardings_of, ways_of
 from vpn.presenters.instances.public_name import shown_name
 from vpn.presenters.instances.routes import pushed_ways
 from vpn.views.activity.preview import is_preview, show_preview
+from vpn.views.instances.trial import choice_of, chosen_seconds, saved_words
 
 # How many sites the routing page names; the others are in the list of peers.
 SITES_SHOWN = 50
@@ -41,7 +42,8 @@ def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     sites = _advertised(member, instance)
-    context = {"sites": _first(sites), "ways": pushed_ways(instance, sites)}
+    context: dict[str, Any] = {"sites": _first(sites), "ways": pushed_ways(instance, sites)}
+    context["trial_choice"] = choice_of(request, member, instance)
     return _settings_page(request, member, instance, "routing", RoutingForm, **context)
 
 
@@ -79,27 +81,30 @@ def _settings_page(
     if is_preview(request):
         change = partial(_change, instance, form, member.principal)
         return show_preview(request, template, shown, form, change, refuse=partial(show_refusal, form))
-    if data is not None and form.is_valid() and _save(instance, form, member.principal):
-        messages.success(request, "Saved." if form.has_changed() else "Nothing was different, so nothing changed.")
+    if data is not None and form.is_valid() and _save(request, instance, form, member.principal):
+        words = (
+            saved_words(chosen_seconds(request)) if form.has_changed() else "Nothing was different, so nothing changed."
+        )
+        messages.success(request, words)
         return redirect(f"instance_{tab}", pk=instance.pk)
     return render(request, template, shown)
 
 
-def _save(instance: Instance, form: forms.Form, by: Principal) -> bool:
+def _save(request: HttpRequest, instance: Instance, form: forms.Form, by: Principal) -> bool:
     """Apply what differs; False if it was refused, with the reason in the form."""
     try:
-        _change(instance, form, by)
+        _change(instance, form, by, chosen_seconds(request))
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False
     return True
 
 
-def _change(instance: Instance, form: forms.Form, by: Principal) -> None:
+def _change(instance: Instance, form: forms.Form, by: Principal, confirm_within: int | None = None) -> None:
     changes = {name: form.cleaned_data[name] for name in form.changed_data}
     changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
     if changes:
-        update_instance(instance, by=by, **changes)
+        update_instance(instance, by=by, confirm_within=confirm_within, **changes)
 
 
 def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:
