@@ -280,7 +280,12 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "static"]
+# Draws QR codes in the browser: the distribution's package node-qrcode-generator. Empty where that is not installed.
+QR_SCRIPT = ""
+if (_qr := Path("/usr/share/nodejs/qrcode-generator/qrcode.js")).is_file():
+    QR_SCRIPT = "qrcode-generator/qrcode.js"
+    STATICFILES_DIRS.append(("qrcode-generator", _qr.parent))
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

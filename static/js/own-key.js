@@ -4,7 +4,6 @@ const X25519 = { name: "X25519" };
 const page = (name) => document.querySelector(`[data-own-key-${name}]`);
 const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
 const bytesOf = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
-const codes = document.querySelector("[data-qr]").dataset.qr;
 let pair = null;
 let isSaved = true;
 
@@ -45,38 +44,47 @@ async function send(form) {
   }
 }
 
-async function draw(text) {
-  const { generate, correction } = await import(codes);
-  const code = (least) => generate(text, { minCorrectionLevel: least, maxVersion: 20 });
-  let found;
-  try { found = code(correction.M); } catch { found = code(correction.L); }
-  // As the portal draws it: four light modules around, and at least three whole pixels for each (vpn/profiles/qr.py).
-  const modules = found.size + 8;
-  const image = page("code");
-  image.width = image.height = modules * Math.max(3, Math.floor(320 / modules));
-  image.src = found.toDataURL({ on: [0, 0, 0], off: [255, 255, 255] });
+// As the portal draws it (vpn/profiles/qr.py): version 20 at most, four light modules around, whole pixels, three or more.
+function codeOf(text, level) {
+  const code = qrcode(0, level);
+  code.addData(text);
+  code.make();
+  return code.getModuleCount() <= 97 ? code : null;
 }
 
-async function fill(main) {
+function draw(text) {
+  // From the distribution's package node-qrcode-generator.
+  if (!window.qrcode) return "undrawn";
+  qrcode.stringToBytes = qrcode.stringToBytesFuncs["UTF-8"];
+  let code;
+  try { code = codeOf(text, "M") ?? codeOf(text, "L"); } catch { code = null; }
+  if (!code) return "long";
+  const modules = code.getModuleCount() + 8;
+  const pixels = Math.max(3, Math.floor(320 / modules));
+  const image = page("code");
+  image.width = image.height = modules * pixels;
+  image.src = code.createDataURL(pixels, 4 * pixels);
+  return null;
+}
+
+function fill(main) {
   for (const text of main.querySelectorAll("[data-own-key-place]")) {
     text.textContent = text.textContent.replace(text.dataset.ownKeyPlace, `PrivateKey = ${pair.secret}`);
   }
-  try {
-    await draw(main.querySelector("#profile-text").textContent);
-  } catch (error) {
-    console.info(error.message);
+  const why = draw(main.querySelector("#profile-text").textContent);
+  if (why) {
     page("code").closest(".code").hidden = true;
-    page("long").hidden = false;
+    page(why).hidden = false;
   }
 }
 
-async function show(html) {
+function show(html) {
   const answer = new DOMParser().parseFromString(html, "text/html");
   const main = document.getElementById("main");
   main.replaceChildren(...answer.getElementById("main").childNodes);
   document.title = answer.title;
   isSaved = false;
-  await fill(main);
+  fill(main);
   scrollTo(0, 0);
   main.focus();
   document.getElementById("announcements").textContent = "The profile is ready.";
@@ -94,7 +102,7 @@ document.addEventListener("submit", async (event) => {
     const answer = await send(form);
     if (answer.redirected) throw new Error("You were signed out. Load this page again and sign in.");
     if (!answer.ok) throw new Error(answer.headers.get("Content-Type").startsWith("text/plain") ? await answer.text() : "The portal refused this. Load the page again.");
-    await show(await answer.text());
+    show(await answer.text());
   } catch (error) {
     say("fault", error instanceof TypeError ? "The portal does not answer. Try again in a moment." : error.message);
     button.disabled = false;

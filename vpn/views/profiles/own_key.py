@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.debug import sensitive_variables
@@ -37,6 +38,7 @@ def peer_key(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         context = {"peer": peer, "instance": peer.instance, "window": member.organization.key_window}
+        context["qr_script"] = settings.QR_SCRIPT
         return never_stored(render(request, "vpn/profiles/own_key.html", context))
     try:
         if not peer.is_admitted:
