@@ -183,6 +183,8 @@ GET  site_delete                        302    403     403   200      404   404
 POST site_delete                        302    403     403   302      404   404
 GET  my                                 302    200     200   200      200   404
 POST my                                 302    405     405   405      405   405
+GET  which_profile                      302    200     200   200      200   404
+POST which_profile                      302    200     200   200      200   404
 
 GET  api:openapi-json                   200    200     200   200      200   200
 GET  api:openapi-view                   200    200     200   200      200   200

@@ -181,6 +181,7 @@ def form_of(world: World, name: str) -> dict[str, Any]:
             "protocol": "wireguard",
         },
         "site_peer_new": {"site_id": str(world.site.pk), "subnets": "10.77.0.0/24", "protocol": "wireguard"},
+        "which_profile": {"mark": "0" * 64, "digest": "1" * 64, "host": "2" * 64},
         "peer_edit": {"device": "tablet", "route_all": "true"},
         "site_new": {"name": "Oslo", "platform": "linux", "subnets": ""},
         "site": {"name": "Renamed", "platform": "linux", "subnets": ""},

@@ -86,6 +86,7 @@ ACTS_OF_PAGES = {
         "client_peer_new": "peer.created",
         "site_peer_new": "peer.created",
         "peer_profile": "peer.delivered",
+        "which_profile": "- reads only",
         "peer_key": "- the walk sends no key: see tests/vpn/views/test_own_key.py",
         "peer_link": "peer.shared",
         "shared_profile": _SEPARATELY,

@@ -20,7 +20,7 @@ from vpn.views.peers import create as peer_new
 from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
 from vpn.views.peers import page as peer
-from vpn.views.profiles import my, own_key
+from vpn.views.profiles import my, own_key, which
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
 from vpn.views.sites import site
@@ -68,6 +68,7 @@ _PEERS = [
     path("sites/<uuid:pk>/", site.site, name="site"),
     path("sites/<uuid:pk>/delete/", site.site_delete, name="site_delete"),
     path("my/", my.my, name="my"),
+    path("my/which/", which.which_profile, name="which_profile"),
 ]
 
 _CONNECTIONS = [

@@ -27,6 +27,7 @@ from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS, IDEMPOTENCY
 from vpn.jobs.tick import scheduled
 from vpn.models import (
     ChangePlan,
+    DeliveredProfile,
     EarlierCertificate,
     FirewallRule,
     IdempotencyKey,
@@ -120,6 +121,7 @@ def _ended(now: datetime) -> list[Ended]:
         Ended(ApiToken.objects.filter(expires_at__lt=now - SHOWN_AFTER_END)),
         Ended(Mail.objects.filter(created_at__lt=now - timedelta(days=settings.MAIL_DAYS))),
         Ended(LogEntry.objects.filter(action_time__lt=activity_kept)),
+        Ended(DeliveredProfile.objects.filter(delivered_at__lt=activity_kept)),
         Ended(ProfileLink.objects.filter(expires_at__lt=now)),
         Ended(IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=IDEMPOTENCY_HOURS))),
         Ended(_expired_revocations(now)),

@@ -5,6 +5,7 @@ from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
 from vpn.models.cloud import CloudAccount, CloudNode, PortalTag, StrayNode, portal_tag
+from vpn.models.delivered_profile import DeliveredProfile
 from vpn.models.dns_record import DnsRecord
 from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
@@ -45,6 +46,7 @@ __all__ = [
     "CloudNode",
     "Connection",
     "ConnectionSubnet",
+    "DeliveredProfile",
     "DnsRecord",
     "EarlierCertificate",
     "FirewallRule",

@@ -29,12 +29,14 @@ from vpn.actions.profiles.refusals import (
 )
 from vpn.choices import InstanceState
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
-from vpn.models import Instance, Peer, ProfileLink
+from vpn.models import DeliveredProfile, Instance, Peer, ProfileLink
 from vpn.profiles.formats import files_beside
 from vpn.profiles.known import known_digests
+from vpn.profiles.marks import configured_digest, mark_of
 from vpn.profiles.peer import NoAddress, NoFamily
 from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile
+from vpn.profiles.state import ProfileDigests
 
 _JOINED = ("instance__region", "instance__server", "instance__public_name", "member__user", "site")
 
@@ -231,8 +233,28 @@ def _deliver(peer: Peer, wanted: Wanted, by: Principal, did: str) -> Delivery:
     Peer.objects.filter(pk=peer.pk).update(
         delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=now, key_due_at=due_at
     )
+    _trace(peer, known_digests(peer.instance), now)
     acted(by, did, peer, details={"file": chosen.filename, "custody": peer.key_custody})
     return Delivery(chosen.filename, chosen.content, chosen.content_type, peer_id=peer.pk, key_due_at=due_at)
+
+
+def _trace(peer: Peer, digests: ProfileDigests, now: datetime) -> None:
+    """Note what was handed out, so that its file is recognised later."""
+    row = DeliveredProfile(
+        organization_id=peer.instance.organization_id,
+        peer_id=peer.pk,
+        member_id=peer.member_id,
+        label=peer.label,
+        mark=mark_of(peer),
+        digest=configured_digest(peer, digests),
+        delivered_at=now,
+    )
+    DeliveredProfile.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["organization", "mark", "digest"],
+        update_fields=["label", "delivered_at"],
+    )
 
 
 def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFile:
