@@ -18,7 +18,7 @@ from tests.portal.journal_lines import only
 from tests.vpn.confirming_server import Server, applied
 from tests.vpn.observe.observed_server import Server as Observed
 from tests.vpn.observe.observed_server import look_at
-from vpn.actions.instances.move import check_movable
+from vpn.actions.instances.move import check_movable, rebuild_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.instances.trial import keep_change, return_change
 from vpn.actions.peers.peer import create_client_peer, delete_peer
@@ -288,6 +288,12 @@ def test_a_hub_moves_after_its_trial_but_a_lost_one_is_rebuilt(hub: Instance) ->
         check_movable(fresh)
     fresh.state = InstanceState.LOST
     check_movable(fresh)
+
+
+def test_a_hub_that_is_being_replaced_tries_nothing(hub: Instance) -> None:
+    rebuild_instance(Instance.objects.get(pk=hub.pk), by=BY)
+    with pytest.raises(NotPossible, match="would try the change anew"):
+        try_closing(hub)
 
 
 def test_the_agents_features_are_noted(instance: Instance, observed: Observed) -> None:

@@ -25,7 +25,7 @@ from vpn.actions.firewall.input import missing_ends
 from vpn.actions.instances.written import write_settings
 from vpn.actions.unchanged import differing_settings
 from vpn.choices import InstanceState, TrialState
-from vpn.models import ChangePlan, ChangeTrial, Instance, RuleRow
+from vpn.models import ChangePlan, ChangeTrial, Instance, Move, RuleRow
 from vpn.wire.trial import FEATURE, LONGEST, TrialReport
 
 # The settings that a change on trial may touch.
@@ -59,6 +59,12 @@ def check_trial(locked: Instance, fields: Collection[str], seconds: int) -> None
         raise NotPossible(
             "The hub is not ready, so it cannot return by itself.",
             next_step="Wait until it is ready, or save without confirmation.",
+        )
+    if Move.objects.filter(instance=locked).exists():
+        raise NotPossible(
+            "This instance is being moved or rebuilt, and its new hub would try the change anew.",
+            code="move-under-way",
+            next_step="Wait until that is done, or save without confirmation.",
         )
     if FEATURE not in (locked.server.agent_features or ()):
         raise NotPossible(
