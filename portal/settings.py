@@ -76,6 +76,7 @@ TRAFFIC_DAYS = read_days(env, "TRAFFIC_DAYS", default=400, least=31)
 JOURNAL_DAYS = read_days(env, "JOURNAL_DAYS", default=400, least=30)
 # Of organizations that set nothing else.
 CONNECTION_DAYS = read_days(env, "CONNECTION_DAYS", default=180, least=1)
+REVISION_DAYS = read_days(env, "REVISION_DAYS", default=400, least=30)
 MAIL_DAYS = read_days(env, "MAIL_DAYS", default=30, least=1)
 
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)

@@ -143,6 +143,12 @@ GET  instance_cancel                    302    405     405   405      405   405
 POST instance_cancel                    302    403     403   302      404   404
 GET  instance_forwarding_end            302    405     405   405      405   405
 POST instance_forwarding_end            302    403     403   302      404   404
+GET  instance_revisions                 302    403     200   200      404   404
+POST instance_revisions                 302    405     405   405      405   405
+GET  instance_comparison                302    403     200   200      404   404
+POST instance_comparison                302    405     405   405      405   405
+GET  revision_return                    302    403     403   200      404   404
+POST revision_return                    302    403     403   302      404   404
 GET  plan_mail                          302    403     403   200      404   404
 POST plan_mail                          302    403     403   302      404   404
 GET  instance_delete                    302    403     403   200      404   404
@@ -234,6 +240,10 @@ POST   /instances/{instance_id}/rebuild       401    403     403   202      404 
 POST   /instances/{instance_id}/cancel        401    403     403   202      404   401
 GET    /instances/{instance_id}/operations    401    403     200   200      404   401
 GET    /instances/{instance_id}/bandwidth     401    403     200   200      404   401
+GET    /instances/{instance_id}/revisions     401    403     200   200      404   401
+GET    /instances/{instance_id}/revisions/{number}            401 403 200 200 404 401
+GET    /instances/{instance_id}/revisions/{number}/difference 401 403 200 200 404 401
+POST   /instances/{instance_id}/revisions/{number}/return     401 403 403 200 404 401
 GET    /instances/{instance_id}/peers         401    403     200   200      404   401
 POST   /instances/{instance_id}/peers         401    403     403   201      404   401
 GET    /instances/{instance_id}/peers/{peer_id}        401 200 200 200 404 401

@@ -31,9 +31,10 @@ from tests.factories import (
     settle,
 )
 from vpn.actions.instances.move import rebuild_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.api.root import api
 from vpn.choices import InstanceState
-from vpn.models import ChangePlan, Instance, Peer, Region, Server, Site
+from vpn.models import ChangePlan, Instance, Peer, Region, Revision, Server, Site
 
 BASE = "/api/v1/vpn"
 
@@ -53,6 +54,7 @@ class World:
     group: Group
     plan: ChangePlan
     token: ApiToken
+    revision: Revision
     members: dict[str, Membership]
     users: dict[str, User]
 
@@ -78,6 +80,7 @@ def build_world() -> World:
     instance, site = make_instance(organization), make_site(organization)
     peer, anothers_peer = make_client_peer(instance, member), make_client_peer(instance, person)
     make_site_peer(instance, make_site(organization))
+    update_instance(instance, mtu=1300, by=BY)
     settle(instance)
     members = {"member": member, "auditor": auditor, "admin": admin, "stranger": stranger}
     users = {role: membership.user for role, membership in members.items()}
@@ -90,8 +93,22 @@ def build_world() -> World:
     rebuild_instance(moving, by=BY)
     plan = ChangePlan.objects.create(instance=instance, generation=1)
     token, _ = ApiToken.issue(admin)
+    revision = instance.revisions.get(number=1)
     return World(
-        organization, instance, failed, moving, site, peer, anothers_peer, person, group, plan, token, members, users
+        organization,
+        instance,
+        failed,
+        moving,
+        site,
+        peer,
+        anothers_peer,
+        person,
+        group,
+        plan,
+        token,
+        revision,
+        members,
+        users,
     )
 
 
@@ -147,6 +164,7 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "group": world.group,
         "plan": world.plan,
         "token": world.token,
+        "revision": world.revision,
         # Nobody's of these roles.
         "session": world.plan,
         "mfa": SimpleNamespace(pk=1),
@@ -200,6 +218,7 @@ def url_of_call(world: World, path: str, peer: Peer) -> str:
         user_id=world.person.pk,
         group_id=world.group.pk,
         token_id=world.token.pk,
+        number=1,
     )
 
 

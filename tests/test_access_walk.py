@@ -31,7 +31,8 @@ from tests.access_world import (
 )
 from tests.fixtures import signed_in
 from tests.journal_tables import ACTS_OF_CALLS, ACTS_OF_PAGES, Answer, lines_since
-from vpn.models import Peer
+from tests.revising import unrecorded
+from vpn.models import Instance, Peer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -116,9 +117,16 @@ def _ask_as(world: World, role: str, method: str, url: str, data: dict[str, Any]
         actor = str(world.members[role].pk if role in world.members else world.users["staff"].pk)
         since = journal_id()
         response = browser.post(url, data or {}) if method == "POST" else browser.get(url)
+        _check_revisions(world, role, method)
         answer = Answer(response.status_code, lines_since(since), actor)
         transaction.set_rollback(True)
     return answer
+
+
+def _check_revisions(world: World, role: str, method: str) -> None:
+    """Whatever an admin did to settings, rules, records and routes is a revision: a new action without one fails."""
+    if role == "admin" and method != "GET":
+        assert unrecorded(Instance.objects.filter(organization=world.organization)) == []
 
 
 # The API --------------------------------------------------------------------------------------------------------------
@@ -152,6 +160,7 @@ def _call_as(world: World, role: str, method: str, url: str, body: dict[str, Any
         response = getattr(program, method.lower())(
             url, body if method in {"POST", "PUT"} else None, content_type="application/json", headers=headers
         )
+        _check_revisions(world, role, method)
         answer = Answer(response.status_code, lines_since(since), actor)
         transaction.set_rollback(True)
     return answer

@@ -43,12 +43,13 @@ READING = {
         "recipients_of",
         "unlisted_profiles",
     },
-    "vpn.actions.activity.plan_turn": {"compute_in_turn"},
+    "vpn.actions.activity.plan_turn": {"compare_in_turn", "compute_in_turn"},
+    "vpn.actions.activity.previewing": {"is_preview"},
     "vpn.actions.activity.planning": {
         "compute_plan",
         "preview",
         "connected",
-        "is_preview",
+        "is_large",
         "compute_small_plan",
         "touch_new_peer",
         "touch_peer",
@@ -96,6 +97,9 @@ READING = {
     "vpn.actions.peers.row": {"fresh_peer"},
     "vpn.actions.profiles.custody": {"window_end"},
     "vpn.actions.profiles.profile": {"find_link", "is_on_hub"},
+    "vpn.actions.revisions.notes": {"noted", "present_note"},
+    "vpn.actions.revisions.returning": {"wanted_subnets"},
+    "vpn.actions.revisions.words": {"words_between"},
     "vpn.actions.servers.account": {"account_faults", "refuse_other_provider"},
     "vpn.actions.servers.input": {"checked_addresses", "checked_code", "checked_name", "parse_ssh"},
     "vpn.actions.servers.node": {"carries", "with_open_order"},
@@ -114,7 +118,7 @@ READING = {
 WRITES = {
     "abulk_create", "acreate", "adelete", "asave", "aupdate", "bulk_create", "bulk_update", "create", "create_user",
     "delete", "get_or_create", "issue", "save", "update", "update_or_create", "send", "update_rows", "follow_subnets",
-    "changing", "planned_change", "acted", "one_act",
+    "changing", "planned_change", "acted", "one_act", "revising",
 }  # fmt: skip
 
 

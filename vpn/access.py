@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from portal.access import require_admin, require_reader
 from portal.exceptions import InvalidInput
 from portal.models import Membership
-from vpn.models import AskedPlan, ChangePlan, Instance, Peer, Site
+from vpn.models import AskedPlan, ChangePlan, Instance, Peer, Revision, Site
 from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 
 
@@ -103,6 +103,14 @@ def get_plan(member: Membership, pk: UUID, *, write: bool = False) -> ChangePlan
     plan = get_object_or_404(found, pk=pk, instance__organization=member.organization_id)
     _require(member, write=write)
     return plan
+
+
+def get_revision(member: Membership, pk: UUID, *, write: bool = False) -> Revision:
+    """A revision of one of the organization's instances, with its content."""
+    found = Revision.objects.with_parts()
+    revision = get_object_or_404(found, pk=pk, instance__organization=member.organization_id)
+    _require(member, write=write)
+    return revision
 
 
 def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:

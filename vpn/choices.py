@@ -98,6 +98,14 @@ OPERATION_STEPS: dict[str, tuple[str, ...]] = {
 REBUILD_IN_PLACE: tuple[str, ...] = (StepName.NEW_SERVER, StepName.REPLACE, StepName.PROOF)
 
 
+class RevisedSection(models.TextChoices):
+    """A part of an instance's revisions that has rows of its own."""
+
+    RULES = "rules", "Rules"
+    RECORDS = "records", "Records"
+    SITES = "sites", "Sites"
+
+
 class PeerType(models.TextChoices):
     """The other end of the tunnel."""
 

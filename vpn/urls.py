@@ -23,6 +23,7 @@ from vpn.views.peers import page as peer
 from vpn.views.profiles import my, own_key, which
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
+from vpn.views.revisions import page as revisions
 from vpn.views.sites import site
 from vpn.views.tokens import create as token_new
 from vpn.views.tokens import page as tokens
@@ -41,6 +42,9 @@ _INSTANCES = [
     path("instances/<uuid:pk>/trial/", instance_trial.instance_trial, name="instance_trial"),
     path("instances/<uuid:pk>/name/", instance_settings.instance_name_check, name="instance_name_check"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
+    path("instances/<uuid:pk>/revisions/", revisions.instance_revisions, name="instance_revisions"),
+    path("instances/<uuid:pk>/revisions/compare/", revisions.instance_comparison, name="instance_comparison"),
+    path("revisions/<uuid:pk>/return/", revisions.revision_return, name="revision_return"),
     path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),
     path("instances/<uuid:pk>/move/", instance_move.instance_move, name="instance_move"),
     path("instances/<uuid:pk>/rebuild/", instance_move.instance_rebuild, name="instance_rebuild"),

@@ -54,6 +54,8 @@ class Act:
 
 
 _under_way: ContextVar[Act | None] = ContextVar("act", default=None)
+# The line that this thread wrote last.
+_last_line: ContextVar[UUID | None] = ContextVar("line", default=None)
 
 
 def acted(
@@ -91,6 +93,8 @@ def one_act(by: Principal, did: str, on: Model, *, is_change: bool = False) -> I
     """
     with transaction.atomic():
         act, outer = Act(on), _under_way.get()
+        if outer is not None and _is_same(outer.on, on):
+            act.id = outer.id  # This one is a part of it.
         code, before = code_of(on, did), values_of(on)
         token = _under_way.set(act)
         try:
@@ -103,6 +107,19 @@ def one_act(by: Principal, did: str, on: Model, *, is_change: bool = False) -> I
         if by.kind == PrincipalKind.PORTAL:
             transaction.on_commit(partial(note_own_act, by, did, object=on._meta.label_lower, id=on.pk))
         _append(by, code, act, changes, outer)
+
+
+def last_line() -> UUID | None:
+    """The id of the journal's line that this thread wrote last."""
+    return _last_line.get()
+
+
+def line_of_act(before: UUID | None) -> UUID | None:
+    """The id of the line of the act that is under way, written or not; else of a line since `before` (`last_line`)."""
+    act, last = _under_way.get(), _last_line.get()
+    if act is not None:
+        return act.id
+    return last if last != before else None
 
 
 def code_of(on: Model, did: str) -> str:
@@ -130,6 +147,7 @@ def _append(by: Principal, code: str, act: Act, changes: Mapping[str, Any], caus
     instance_id, generation = instance_of(on)
     parts = {"changes": changes, "details": act.details}
     document = json.dumps({name: part for name, part in parts.items() if part}, ensure_ascii=False, sort_keys=True)
+    _last_line.set(act.id)
     # An account may belong to several organizations.
     for number, organization_id in enumerate(organizations_of(on)):
         actor = _member_of(organization_id, by) if isinstance(on, User) else by

@@ -57,6 +57,7 @@ WORDS: Final = {
     "instance.move_cancelled": _("Move or rebuild cancelled"),
     "instance.rebuild_begun": _("Rebuild begun"),
     "instance.retried": _("Tried again"),
+    "instance.returned": _("Instance returned to an earlier revision"),
     "instance.rules_removed": _("Firewall rules of a deleted object removed"),
     "instance.server_networks_changed": _("Networks behind the server of the hub changed"),
     "instance.settings_changed": _("Settings of the instance changed"),

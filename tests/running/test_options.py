@@ -55,7 +55,13 @@ def _settings_with(value: str, variable: str = "PUBLIC_URL") -> None:
 
 @pytest.mark.parametrize(
     ("variable", "days"),
-    [("TRAFFIC_DAYS", "30"), ("ACTIVITY_DAYS", "0"), ("MAIL_DAYS", "99999"), ("JOURNAL_DAYS", "29")],
+    [
+        ("TRAFFIC_DAYS", "30"),
+        ("ACTIVITY_DAYS", "0"),
+        ("MAIL_DAYS", "99999"),
+        ("JOURNAL_DAYS", "29"),
+        ("REVISION_DAYS", "29"),
+    ],
 )
 def test_a_number_of_days_that_loses_what_pages_show_is_refused(variable: str, days: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"{variable} is {days}"):

@@ -11,6 +11,7 @@ from django.db import connection
 from portal.actions.member import change_member
 from portal.models import Organization
 from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.revising import unrevised
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.sites.site import update_site
 from vpn.desired import compile_change, compile_spec
@@ -29,7 +30,8 @@ def names_in_spec(instance: Instance) -> set[str]:
 
 
 def record(instance: Instance, name: str, kind: str = "A", value: str = "10.1.0.9") -> DnsRecord:
-    return DnsRecord.objects.create(instance=instance, name=name, type=kind, value=value)
+    with unrevised():
+        return DnsRecord.objects.create(instance=instance, name=name, type=kind, value=value)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization
 from tests.factories import BY, make_instance, make_organization, make_site, settle
+from tests.revising import unrevised
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import create_site_peer, delete_peer, update_peer
 from vpn.actions.sites.overlaps import claims_on, first_within, repair_networks
@@ -65,7 +66,8 @@ def peers(organization: Organization, instance: Instance) -> list[Peer]:
 
 def _advertise(peer: Peer, networks: list[Network]) -> None:
     peer.subnets = [str(network) for network in networks]
-    peer.save(update_fields=["subnets"])
+    with unrevised():
+        peer.save(update_fields=["subnets"])
 
 
 @_database
@@ -178,7 +180,8 @@ def test_rows_that_an_older_worker_did_not_write_are_mended(
 ) -> None:
     """It wrote `subnets` alone: one list is another one, one peer is new, one lost its networks."""
     for peer, subnets in zip(peers, (["10.1.0.0/16"], ["fd01::/48", "10.2.0.0/16"], []), strict=True):
-        Peer.objects.filter(pk=peer.pk).update(subnets=subnets)
+        with unrevised():
+            Peer.objects.filter(pk=peer.pk).update(subnets=subnets)
     PeerNetwork.objects.filter(peer=peers[1]).delete()
     assert _rows(instance) != _truth(instance)
     settle(instance)

@@ -64,6 +64,10 @@ UNCOUNTED = {
     "vpn.ListenerProof": "one for each listener of an instance",
     "vpn.OperationStep": "as many as an operation has",
     "vpn.ChangePlan": "one for each change, kept for a while; changes are limited by the calls a minute",
+    "vpn.ChangeTrial": "one for each instance",
+    "vpn.Connection": "one for each tunnel of a peer, kept for as many days as the organization set",
+    "vpn.ConnectionSubnet": "as many as a connection has",
+    "vpn.DeliveredProfile": "one for each file that was handed out; removed after a while",
     "vpn.PlanMail": "one for each person and plan",
     "vpn.AskedPlan": "one for each person in an organization, for some minutes",
     "vpn.PeerObservation": "one for each peer",
@@ -83,6 +87,8 @@ UNCOUNTED = {
     "vpn.CloudNode": "as many as servers: an instance orders at most one",
     "vpn.PortalTag": "one row",
     "vpn.StrayNode": "what a cloud has",
+    "vpn.Revision": "one for each change; at most the newest 200 of an instance are kept",
+    "vpn.RevisionPart": "as many as revisions have",
     "vpn.Traffic": "one for each instance and day",
 }
 # What looks like such a place and adds nothing to what an organization has.

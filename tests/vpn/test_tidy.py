@@ -53,6 +53,7 @@ BOUNDED = {
     "vpn.ListenerProof": "one for each listener and address",
     "vpn.OperationStep": "removed with its operation",
     "vpn.PlanMail": "removed with its plan",
+    "vpn.ChangeTrial": "one for each instance",
     "vpn.AskedPlan": "one for each member; removed after minutes",
     "vpn.Connection": "retention of each organization (tests/vpn/connections/test_reading.py)",
     "vpn.ConnectionSubnet": "removed with the last connection of a deleted peer",

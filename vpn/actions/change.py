@@ -18,6 +18,7 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.asking import note_asker
+from vpn.actions.revisions.recording import revising
 from vpn.choices import InstanceState
 from vpn.models import Instance
 
@@ -63,7 +64,8 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
     (portal.actions.acting), and named by the operation that carries the change. `urgent` says that a device may lose
     access, which must not wait for other work.
 
-    The generation rises in any case: an action that may find nothing to change compares first, under `lock_changeable`.
+    What it changes of the instance's settings, rules, records and routes is a revision (vpn.actions.revisions). The
+    generation rises in any case: an action that may find nothing to change compares first, under `lock_changeable`.
     Use `planned_change` (vpn.actions.activity.planning) for a change that may affect other users. Raises NotPossible
     where the instance accepts no changes.
     """
@@ -75,9 +77,12 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
         if scope is Scope.WHOLE:
             instance.whole_generation = instance.desired_generation
         note_asker(instance, by=by)
-        yield instance
-        instance.save()
-        acted(by, "changed", instance)
+        with revising(pk, by=by) as watch:
+            watch.note_before(instance)
+            yield instance
+            instance.save()
+            watch.note_after(instance)
+            acted(by, "changed", instance)
         if instance.configured:
             ids = instance.pk, instance.organization_id, instance.region_id
             transaction.on_commit(partial(doorbell.enqueue_apply, *ids, urgent=urgent))

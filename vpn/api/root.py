@@ -17,6 +17,7 @@ from vpn.api.resources import (
     moves,
     peers,
     places,
+    revisions,
     servers,
     sites,
     tokens,
@@ -34,5 +35,19 @@ api = NinjaAPI(
     docs_decorator=checks_itself,
 )
 errors.register(api)
-for module in (servers, instances, moves, peers, sites, places, users, groups, tokens, events, connections, client):
+for module in (
+    servers,
+    instances,
+    moves,
+    revisions,
+    peers,
+    sites,
+    places,
+    users,
+    groups,
+    tokens,
+    events,
+    connections,
+    client,
+):
     api.add_router("/vpn", module.router)

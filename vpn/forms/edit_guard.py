@@ -10,6 +10,7 @@ from typing import Any, Final
 from django import forms
 
 from portal.exceptions import NotPossible
+from vpn.forms.note import note_field
 from vpn.models import Instance
 
 SEEN: Final = "seen"
@@ -17,6 +18,8 @@ SEEN: Final = "seen"
 
 class GuardedForm(forms.Form):
     """A form with a hidden digest (`seen`) of the table as it was when the form was shown."""
+
+    note = note_field()
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, initial: Mapping[str, Any]) -> None:
         super().__init__(data, initial=dict(initial))

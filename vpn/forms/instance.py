@@ -22,6 +22,7 @@ from vpn.constants import (
     TUNNEL_OVERHEAD,
 )
 from vpn.forms.fields import LinesField
+from vpn.forms.note import NOTE, note_field
 from vpn.models import Instance, Region
 from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name, validate_pool
 
@@ -139,6 +140,8 @@ class RoutingForm(forms.Form):
         help_text=f"One per line, or separated by commas or spaces, such as 10.20.0.0/16. {_TAKEN_OVER}",
     )
 
+    note = note_field()
+
     def clean_pushed_routes(self) -> list[str]:
         """Every line is a network that may be pushed."""
         return _parsed(self.cleaned_data["pushed_routes"], parse_pushed_route)
@@ -162,11 +165,12 @@ class SettingsForm(forms.Form):
         help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most "
         f"a /{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
     )
+    note = note_field()
 
 
 def settings_form(kind: type[Form], instance: Instance, data: Any, *, may_change: bool) -> Form:
     """A form filled in from the instance; disabled for members who may only read."""
-    names = list(kind.base_fields)
+    names = [name for name in kind.base_fields if name != NOTE]
     form = kind(data, initial={name: getattr(instance, name) for name in names})
     for field in form.fields.values():
         field.disabled = not may_change

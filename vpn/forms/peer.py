@@ -26,6 +26,7 @@ from vpn.forms.fields import (
     ZoneField,
     listed,
 )
+from vpn.forms.note import note_field
 from vpn.forms.place import PlaceField, PlacingForm
 from vpn.forms.protocol import ProtocolFields
 from vpn.models import Instance, Peer, Site
@@ -140,6 +141,7 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
         help_text="The more specific route wins: of two ranges that contain each other, each address goes to the "
         "site with the narrower one.",
     )
+    note = note_field()
 
     def __init__(self, *args: Any, site: Site | None = None, advertised: Collection[str] = (), **options: Any) -> None:
         super().__init__(*args, **options)

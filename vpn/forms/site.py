@@ -9,6 +9,7 @@ from django import forms
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
+from vpn.forms.note import note_field
 from vpn.forms.place import PlaceField, PlacingForm
 from vpn.geo.places import clearly_meant, find_places
 from vpn.models import Site
@@ -43,6 +44,8 @@ class SiteForm(PlacingForm, ShownSubnetsForm):
     coordinates_at = "under “More settings”"
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
     longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
+
+    note = note_field()
 
     def clean(self) -> dict[str, Any]:
         """The version is one of the platform's, and the place is known or has coordinates."""

@@ -39,10 +39,13 @@ from vpn.models import (
     ProfileLink,
     ReleasedHost,
     ReleasedHostname,
+    Revision,
+    RevisionPart,
     RevokedCertificate,
     RuleObservation,
     Traffic,
 )
+from vpn.models.revision import SECTIONS
 from vpn.observed.connections import begin_left_out
 from vpn.pki import CLIENT_LIFE
 
@@ -59,6 +62,7 @@ _SMALL_BATCH: Final = 50
 # The newest finished operations and plans of each instance that are kept, whatever their age.
 _OPERATIONS_KEPT: Final = 200
 _PLANS_KEPT: Final = 1000
+_REVISIONS_KEPT: Final = 200
 _CROWDED_AT_ONCE: Final = 20
 
 
@@ -137,6 +141,9 @@ def _ended(now: datetime) -> list[Ended]:
         Ended(_beyond_newest(_finished(), "started_at", _OPERATIONS_KEPT), _SMALL_BATCH),
         Ended(ChangePlan.objects.filter(created_at__lt=activity_kept), _SMALL_BATCH),
         Ended(_beyond_newest(ChangePlan.objects.all(), "created_at", _PLANS_KEPT), _SMALL_BATCH),
+        Ended(_old_revisions(now - timedelta(days=settings.REVISION_DAYS)), _SMALL_BATCH),
+        Ended(_beyond_newest(Revision.objects.all(), "number", _REVISIONS_KEPT), _SMALL_BATCH),
+        Ended(_unused_parts(), _SMALL_BATCH),
     ]
 
 
@@ -157,6 +164,20 @@ def _old_operations(before: datetime) -> QuerySet[Operation]:
         instance=OuterRef("instance"), kind=OuterRef("kind"), started_at__gt=OuterRef("started_at")
     )
     return _finished().filter(Exists(newer), started_at__lt=before)
+
+
+def _old_revisions(before: datetime) -> QuerySet[Revision]:
+    """Revisions from before; the newest of each instance stays, since the next change is compared with it."""
+    newer = Revision.objects.filter(instance=OuterRef("instance"), number__gt=OuterRef("number"))
+    return Revision.objects.filter(Exists(newer), at__lt=before)
+
+
+def _unused_parts() -> QuerySet[RevisionPart]:
+    """Parts of removed revisions. A new revision shares parts with the newest one only, so none of these is in use."""
+    rows = RevisionPart.objects.all()
+    for section in SECTIONS:
+        rows = rows.filter(~Exists(Revision.objects.filter(**{section: OuterRef("pk")})))
+    return rows
 
 
 def _beyond_newest(rows: QuerySet[Any], by_time: str, kept: int) -> QuerySet[Any]:

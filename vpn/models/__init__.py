@@ -31,6 +31,7 @@ from vpn.models.region import Region
 from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
 from vpn.models.retired_hub import RetiredHub
+from vpn.models.revision import Revision, RevisionPart
 from vpn.models.server import Server
 from vpn.models.site import Site
 from vpn.models.ssh_access import SshAccess
@@ -71,6 +72,8 @@ __all__ = [
     "ReleasedHost",
     "ReleasedHostname",
     "RetiredHub",
+    "Revision",
+    "RevisionPart",
     "RevokedCertificate",
     "RuleObservation",
     "RuleRow",

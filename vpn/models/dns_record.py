@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from django.db import models
 
-from vpn.choices import RecordType
+from vpn.choices import RecordType, RevisedSection
 from vpn.models.instance import Instance
+from vpn.models.revised import RevisedModel, RevisedQuerySet
 
 
-class DnsRecord(models.Model):
+class DnsRecord(RevisedModel):
     """One record. `name` and a CNAME's `value` are full names in lower case, without the final dot."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -19,6 +20,9 @@ class DnsRecord(models.Model):
     name = models.CharField(max_length=253)
     type = models.CharField(max_length=5, choices=RecordType.choices)
     value = models.CharField(max_length=253)
+
+    section = RevisedSection.RECORDS
+    objects = RevisedQuerySet["DnsRecord"].as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name", "type", "value"]

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django.db import models
 
-from vpn.choices import RuleAction, RuleProtocol
+from vpn.choices import RevisedSection, RuleAction, RuleProtocol
 from vpn.models.instance import Instance
 from vpn.models.observation import RuleObservation
+from vpn.models.revised import RevisedModel, RevisedQuerySet
 
 _DEFAULTS: Final = {
     "name": "",
@@ -22,7 +23,7 @@ _DEFAULTS: Final = {
 }
 
 
-class FirewallRule(models.Model):
+class FirewallRule(RevisedModel):
     """One rule. The first rule that matches decides; the instance's policy applies if none matches."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -36,6 +37,9 @@ class FirewallRule(models.Model):
     # A network, `any`, `site:ID`, `user:ID` or `group:ID`.
     source = models.CharField(max_length=60, default="any")
     destination = models.CharField(max_length=60, default="any")
+
+    section = RevisedSection.RULES
+    objects = RevisedQuerySet["FirewallRule"].as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position"]

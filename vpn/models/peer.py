@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from portal.models import Membership
 from portal.sealing import Sealed
-from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.choices import KeyCustody, PeerType, Protocol, RevisedSection
 from vpn.models.connection import has_tunnel, is_admitted
 from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import OVER_OPENVPN, PeerQuerySet
+from vpn.models.revised import about_to_write, is_recording
 from vpn.models.site import Site
 from vpn.platforms.capabilities import needs_compat
 
@@ -137,9 +138,21 @@ class Peer(models.Model):
         if self.type != PeerType.SITE or not (written is None or "subnets" in written):
             super().save(*args, **kwargs)
             return
+        if is_recording() or not self._has_stored_subnets():
+            about_to_write(RevisedSection.SITES, self.site_id)
         with transaction.atomic():
             super().save(*args, **kwargs)
             _follow_subnets([self])
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row; the routes of a site are a part of its instance's revisions."""
+        if self.is_site:
+            about_to_write(RevisedSection.SITES, self.site_id)
+        return super().delete(*args, **kwargs)
+
+    def _has_stored_subnets(self) -> bool:
+        stored = Peer.objects.filter(pk=self.pk).values_list("subnets", flat=True).first()
+        return bool(stored == self.subnets)
 
     @property
     def label(self) -> str:

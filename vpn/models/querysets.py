@@ -12,8 +12,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import MembershipState
-from vpn.choices import InstanceState, PeerType, Protocol
+from vpn.choices import InstanceState, PeerType, Protocol, RevisedSection
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+from vpn.models.revised import about_to_write
 
 if TYPE_CHECKING:
     from vpn.models.instance import Instance
@@ -100,6 +101,12 @@ class PeerQuerySet(models.QuerySet["Peer"]):
             made = super().bulk_create(objs, *args, **kwargs)
             follow_subnets(peer for peer in made if peer.subnets)
         return made
+
+    def update(self, **values: Any) -> int:
+        """Update; the routes of sites are a part of their instances' revisions."""
+        if "subnets" in values:
+            about_to_write(RevisedSection.SITES)
+        return super().update(**values)
 
     def over_openvpn(self) -> PeerQuerySet:
         """The peers that may connect over OpenVPN, also those that are about to change from it."""

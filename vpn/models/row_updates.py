@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
+from vpn.models.revised import RevisedModel, about_to_write
+
 # Rows in one statement.
 _BATCH: Final = 5000
 
@@ -17,6 +19,8 @@ def update_rows(model: type[models.Model], columns: list[str], keys: list[str], 
     """
     if not rows:
         return
+    if issubclass(model, RevisedModel):
+        about_to_write(model.section)
     by_name = {field.name: field for field in model._meta.concrete_fields}
     fields = [by_name[column] for column in (*columns, *keys)]
     prepared = [_prepared(field, column) for field, column in zip(fields, zip(*rows, strict=True), strict=True)]

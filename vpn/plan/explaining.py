@@ -140,12 +140,15 @@ class Plan:
         }
 
 
-def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> Plan:
-    """What the change from one snapshot to the other means, as far as `most_steps` of work suffice."""
+def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS, *, with_profiles: bool = True) -> Plan:
+    """What the change from one snapshot to the other means, as far as `most_steps` of work suffice.
+
+    Without `with_profiles`, nothing is said about profiles and pushed options.
+    """
     budget = Budget(most_steps)
     principals = {**before.principals, **after.principals}
     plan = Plan(
-        delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
+        delivered=sum(1 for row in after.rows.values() if row.delivered_digest) if with_profiles else 0,
         nowhere=[route for route in after.nowhere if route not in before.nowhere],
         names=names_changed(before, after),
         diverted=diverted(before, after),
@@ -156,9 +159,10 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> 
         ),
     )
     # Profiles come first: they cost least, and mails depend on them.
-    with _noting(plan, "profiles"):
-        plan.outdated = _outdated(before, after, budget)
-        plan.pushed = _pushed(before, after, budget)
+    if with_profiles:
+        with _noting(plan, "profiles"):
+            plan.outdated = _outdated(before, after, budget)
+            plan.pushed = _pushed(before, after, budget)
     with _noting(plan, "reach"):
         budget.spend(_NESTING_COST * (before.networks + after.networks))
         plan.taken = _taken(before, after)

@@ -12,7 +12,9 @@ from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.settings import update_instance
+from vpn.actions.revisions.notes import noted
 from vpn.forms.edit_guard import GuardedForm
+from vpn.forms.note import note_of
 from vpn.models import Instance
 
 
@@ -43,4 +45,5 @@ def change_guarded(instance: Instance, form: GuardedForm, *, by: Principal, conf
         with transaction.atomic():
             lock_organization(instance.organization_id)
             form.refuse_concurrent_edit(lock_instance(instance.pk))
-            update_instance(instance, by=by, confirm_within=confirm_within, **changes)
+            with noted(note_of(form)):
+                update_instance(instance, by=by, confirm_within=confirm_within, **changes)

@@ -43,6 +43,14 @@ CALLS = (
     Call("POST", INSTANCE + "/cancel", 403, 403, 404),
     Call("GET", INSTANCE + "/operations", 200, 403, 404),
     Call("GET", INSTANCE + "/bandwidth", 200, 403, 404),
+    Call("POST", INSTANCE + "/confirm", 403, 403, 404),
+    Call("POST", INSTANCE + "/return", 403, 403, 404),
+    Call("GET", "/connections", 200, 403, 200),
+    Call("GET", INSTANCE + "/connections", 200, 403, 404),
+    Call("GET", INSTANCE + "/revisions", 200, 403, 404),
+    Call("GET", INSTANCE + "/revisions/{number}", 200, 403, 404),
+    Call("GET", INSTANCE + "/revisions/{number}/difference", 200, 403, 404),
+    Call("POST", INSTANCE + "/revisions/{number}/return", 403, 403, 404),
     Call("GET", INSTANCE + "/peers", 200, 403, 404),
     Call("POST", INSTANCE + "/peers", 403, 403, 404),
     Call("GET", PEER, 200, 404, 404),
@@ -85,6 +93,7 @@ def ids(site_peer: Peer, site: Site, auditor: Membership, admin: Membership) -> 
         "site": str(site.pk),
         "user": str(auditor.pk),
         "group": str(create_group(auditor.organization, name="Sales", by=BY).pk),
+        "number": "1",
         "token": str(ApiToken.issue(admin)[0].pk),
     }
 

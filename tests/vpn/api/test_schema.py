@@ -44,6 +44,7 @@ def ids(instance: Instance, site: Site, member: Membership, admin: Membership) -
         "site_id": str(site.pk),
         "user_id": str(member.pk),
         "group_id": str(create_group(member.organization, name="Sales", members=[member.pk], by=BY).pk),
+        "number": "1",
         "token_id": str(ApiToken.issue(admin)[0].pk),
     }
 

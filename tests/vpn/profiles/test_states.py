@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership, Organization
 from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.revising import unrevised
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_site_peer
 from vpn.choices import ProfileState
@@ -51,7 +52,8 @@ def test_a_network_of_a_site_outdates_the_others_and_not_its_own(instance: Insta
         peer.instance = instance
         Peer.objects.filter(pk=peer.pk).update(delivered_digest=current_digest(peer))
     inner = next(peer for peer in peers if peer.label == "Inner")
-    Peer.objects.filter(pk=inner.pk).update(subnets=["10.1.7.0/24", "10.77.0.0/24"])
+    with unrevised():
+        Peer.objects.filter(pk=inner.pk).update(subnets=["10.1.7.0/24", "10.77.0.0/24"])
     rows = Peer.objects.filter(instance=instance).select_related("site", "member__user")
     states = {peer.label: profile_states(instance, rows)[peer.pk] for peer in rows}
     assert states.pop("Inner") == ProfileState.CURRENT

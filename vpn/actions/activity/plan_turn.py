@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from vpn.actions.activity.planning import ChangePreview, compute_plan, compute_small_plan
+from vpn.actions.activity.planning import (
+    FEW_RULES,
+    FEW_STEPS,
+    ChangePreview,
+    compute_plan,
+    compute_small_plan,
+    is_large,
+)
 from vpn.models import Instance
-from vpn.plan.explaining import Plan
+from vpn.plan.delta import Delta
+from vpn.plan.explaining import MOST_STEPS, Plan
+from vpn.revisions.rows import difference
+from vpn.revisions.sections import Document
 
 # The organizations for which this process is computing a large plan, which takes seconds of processor time.
 _at_work: Final[set[UUID]] = set()
@@ -26,13 +36,29 @@ def compute_in_turn(found: Sequence[ChangePreview]) -> Plan:
     plan = compute_small_plan(found)
     if plan is not None:
         return plan
-    with _one_at_a_time(found):
+    with _one_at_a_time({one.instance_id for one in found}):
         return compute_plan(found)
 
 
+def compare_in_turn(instance_id: UUID, before: Document, after: Document, *, in_full: bool) -> Plan | None:
+    """What differs between two revisions in who reaches whom.
+
+    Without `in_full`, None where that takes long. Raises ConcurrentChange, and PlanBusy with `in_full`.
+    """
+    rules = len(before.rules) > FEW_RULES or len(after.rules) > FEW_RULES
+    if not rules and not is_large(ChangePreview(instance_id, Delta())):
+        plan = difference(instance_id, before, after, FEW_STEPS)
+        if not plan.cut - {"lines"}:
+            return plan
+    if not in_full:
+        return None
+    with _one_at_a_time({instance_id}):
+        return difference(instance_id, before, after, MOST_STEPS)
+
+
 @contextmanager
-def _one_at_a_time(found: Sequence[ChangePreview]) -> Iterator[None]:
-    instances = Instance.objects.filter(pk__in={one.instance_id for one in found})
+def _one_at_a_time(instance_ids: Collection[UUID]) -> Iterator[None]:
+    instances = Instance.objects.filter(pk__in=instance_ids)
     organizations = set(instances.values_list("organization_id", flat=True))
     with _lock:
         if not _at_work.isdisjoint(organizations):

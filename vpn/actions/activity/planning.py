@@ -20,6 +20,7 @@ from django.db import transaction
 from portal.actions.acting import acted
 from portal.models import Principal
 from vpn import doorbell
+from vpn.actions.activity.previewing import asked, is_preview
 from vpn.actions.change import Scope, changing
 from vpn.choices import PeerType, PlanState
 from vpn.desired import ConcurrentChange
@@ -34,10 +35,10 @@ from vpn.plan.snapshot import snapshot
 MOST_NOTED_LINES = 200
 _CHUNK = 500  # ids in one query
 # Limits for plans that a page waits for: about a tenth of a second.
-_FEW_STEPS = 100_000
+FEW_STEPS = 100_000
 _FEW_PEERS = 500
 _FEW_SITES = 20
-_FEW_RULES = 200
+FEW_RULES = 200
 # The columns of an instance on which reachability and profiles depend.
 _FIELDS = (
     "name",
@@ -94,21 +95,19 @@ class Recorder:
         )
 
 
-# Set during a preview: what the action does to each instance.
-_asked: ContextVar[list[ChangePreview] | None] = ContextVar("asked", default=None)
 _recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", default=None)
 
 
 def preview(change: Callable[[], object]) -> list[ChangePreview]:
     """Return what the action `change` would do, and roll it back. Raises what the action raises."""
     found: list[ChangePreview] = []
-    token = _asked.set(found)
+    token = asked.set(found)
     try:
         with transaction.atomic():
             change()
             transaction.set_rollback(True)
     finally:
-        _asked.reset(token)
+        asked.reset(token)
     return found
 
 
@@ -135,29 +134,25 @@ def compute_plan(found: Iterable[ChangePreview], most_steps: int = MOST_STEPS) -
 
 def compute_small_plan(found: Sequence[ChangePreview]) -> Plan | None:
     """Compute a small plan as `answer` does; None where a worker should compute it."""
-    if any(_is_large(one) for one in found):
+    if any(is_large(one) for one in found):
         return None
     try:
-        plan = compute_plan(found, _FEW_STEPS)
+        plan = compute_plan(found, FEW_STEPS)
     except ConcurrentChange:
         return None
     return None if plan.cut - {"lines"} else plan
 
 
-def _is_large(one: ChangePreview) -> bool:
+def is_large(one: ChangePreview) -> bool:
+    """Is this change too large for a page to wait for its plan?"""
     rules = max(map(len, one.delta.rules)) if one.delta.rules is not None else 0
     peers = Peer.objects.filter(instance=one.instance_id)
     return (
-        rules > _FEW_RULES
+        rules > FEW_RULES
         or peers.count() > _FEW_PEERS
         or peers.filter(type=PeerType.SITE).count() > _FEW_SITES
-        or FirewallRule.objects.filter(instance=one.instance_id).count() > _FEW_RULES
+        or FirewallRule.objects.filter(instance=one.instance_id).count() > FEW_RULES
     )
-
-
-def is_preview() -> bool:
-    """Is the current change only a preview?"""
-    return _asked.get() is not None
 
 
 @contextmanager
@@ -194,7 +189,7 @@ def _recording(instance: Instance, group_change: GroupChange | None, *, by: Prin
         yield
     finally:
         _recorders.reset(token)
-    found = _asked.get()
+    found = asked.get()
     if found is not None:
         found.append(ChangePreview(instance.pk, recorder.delta(instance)))
     elif instance.configured:

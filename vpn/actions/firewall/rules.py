@@ -14,10 +14,12 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.activity.change_words import rules_words
+from vpn.actions.activity.previewing import is_preview
 from vpn.actions.change import Scope
 from vpn.actions.firewall.input import RuleFault, cleaned_rule, missing_ends
 from vpn.actions.firewall.order import move_rules
 from vpn.actions.refusal import InvalidSettings
+from vpn.actions.revisions.recording import revising
 from vpn.constants import MOST_RULES
 from vpn.desired.firewall import document_of_rule
 from vpn.models import ChangePlan, ChangeTrial, FirewallRule, Instance, RuleRow, RuleValues
@@ -66,7 +68,7 @@ def replace_rules(locked: Instance, former: Sequence[RuleRow], wanted: Sequence[
     before = {row.pk: document_of_rule(row.pk, row.values) for row in former}
     after = [before.get(pk) or document_of_rule(pk, values) for pk, values in zip(ids, wanted, strict=True)]
     planning.touch_rules(locked.pk, list(before.values()), after)
-    if planning.is_preview():
+    if is_preview():
         return  # A preview needs no more than the recorded rules. Stopping here releases the lock early.
     _tag_anew(locked, _ends(row.values for row in former) ^ _ends(wanted))
     if gone := before.keys() - set(ids):
@@ -144,7 +146,9 @@ def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
             plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
             plans.update(changed=words)
         except NotPossible:
-            naming(end).filter(instance=instance_id).delete()  # The hub is being deleted and needs no change.
+            # The hub is being deleted, or its server is lost: it needs no change.
+            with revising(instance_id, by=by):
+                naming(end).filter(instance=instance_id).delete()
 
 
 def lock_instances(organization_id: UUID) -> None:

@@ -24,6 +24,7 @@ from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.ports import free_port_base
 from vpn.actions.instances.retirement import give_up_move, leave_servers
 from vpn.actions.instances.settings import faults_of
+from vpn.actions.revisions.recording import record_first
 from vpn.actions.servers.node import release_if_empty, retry_node
 from vpn.addressing.pools import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, EndReason, InstanceState, OperationKind, OperationState, StepState
@@ -101,6 +102,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
         ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
         with one_act(by, "created", instance) as act:
             act.operation = begin_operation(instance, OperationKind.PROVISION, by=by).pk
+            record_first(instance, by=by)
         transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk, instance.region_id))
     return instance
 

@@ -23,6 +23,7 @@ from vpn.actions.instances.trial import FIELD, TRIED, begin_trial, check_trial, 
 from vpn.actions.instances.written import write_settings
 from vpn.actions.peers.input import endpoint_faults
 from vpn.actions.refusal import InvalidSettings
+from vpn.actions.revisions.recording import revising
 from vpn.actions.sites.overlaps import way_of
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.addressing.networks import Network, contains
@@ -56,9 +57,11 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
             check_trial(locked, wanted.keys(), confirm_within)
         if wanted.keys() <= {"name"}:
             # The hub does not know the instance's name, so there is nothing to apply.
-            with one_act(by, "settings changed", locked, is_change=True):
+            with one_act(by, "settings changed", locked, is_change=True), revising(locked.pk, by=by) as watch:
+                watch.note_before(locked)
                 locked.name = wanted.get("name", locked.name)
                 locked.save(update_fields=["name"])
+                watch.note_after(locked)
             return locked
         refuse_during_trial(locked, wanted.keys())
         _require_room(locked, wanted)

@@ -68,7 +68,8 @@ def follow_name(peer: Peer, before: str, *, by: Principal) -> None:
     """Point the CNAMEs that led to the peer's previous name, `before`, to its present one."""
     if before and before != peer.dns_name:
         aliases = DnsRecord.objects.filter(instance=peer.instance, type=RecordType.CNAME, value=before)
-        aliases.update(value=peer.dns_name)
+        if aliases.exists():
+            aliases.update(value=peer.dns_name)
         acted(by, "renamed", peer)
 
 

@@ -19,6 +19,7 @@ from portal.models import Principal, Quota
 from vpn.actions.activity import planning
 from vpn.actions.change import Scope, if_possible
 from vpn.actions.peers.input import checked_subnets
+from vpn.actions.revisions.recording import revising
 from vpn.actions.unchanged import same_networks
 from vpn.addressing.networks import is_broad
 from vpn.constants import SUBNET_NESTED
@@ -99,7 +100,7 @@ def set_subnets(
     _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
         change = planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True)
-        with if_possible(change) as locked:
+        with revising(peer.instance_id, by=by), if_possible(change) as locked:
             planning.touch_peer(peer)
             before, peer.subnets = values_of(peer), subnets
             peer.confirm_broad_routes |= confirmed

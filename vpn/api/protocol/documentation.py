@@ -33,6 +33,8 @@ would reach whom differently, and whose delivered profile would become outdated.
 **Changes on trial.** `?confirm_within=SECONDS` on PUT of an instance: the hub applies the change and takes it back by
 itself, even if the portal does not run, unless `POST …/confirm` comes in time. `POST …/return` takes it back at once.
 
+**Revisions.** Each change of an instance's settings, rules, records and routes is one. A change takes a `note` for it.
+
 **Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer (of each member the newest 10,000).
 
 **Errors** have one form: `type`, `code`, `message`, `doc_url`, and `errors` by field where the input is at fault.

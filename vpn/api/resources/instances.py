@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.instances.trial import FIELD, keep_change, return_change
+from vpn.actions.revisions.notes import noted
 from vpn.api.protocol.answers import many, many_rows, one, plain
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read, read_change
@@ -153,8 +155,10 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     # A thousand rules are parsed before the transaction, since other changes wait for it.
     refuse_stale(request, lambda: shown)
     changes = _with_one_pool(read_change(request, InstanceChange, shown), seen)
+    note = changes.pop("note", "")
     prepare_rules(changes.get("firewall", ()))
-    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as present:
+    fetch = partial(get_instance, member, instance_id, write=True)
+    with noted(note), unless_changed(request, fetch, show) as present:
         if is_preview:
             found = preview(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
         else:

@@ -17,6 +17,7 @@ from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import preview
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profiles.profile import issue_link, renew_with_link, revoke_link
+from vpn.actions.revisions.notes import noted
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read, read_change
@@ -49,7 +50,7 @@ router = Router(tags=["Peers"])
 LIST = "/instances/{uuid:instance_id}/peers"
 PATH = LIST + "/{uuid:peer_id}"
 # Fields that only the other type of peer has.
-_SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes")
+_SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes", "note")
 _CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "public_key")
 _SHOWN = {None: "all", "site": "sites", "client": "clients"}
 
@@ -142,9 +143,9 @@ def _create_site(instance: Instance, site_id: UUID, body: PeerCreate, by: Princi
     site = Site.objects.filter(pk=site_id, organization=instance.organization_id).first()
     if site is None:
         raise invalid({"site_id": ["There is no such site."]})
-    return create_site_peer(
-        instance, by=by, site=site, **body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
-    )
+    given = body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
+    with noted(body.note):
+        return create_site_peer(instance, by=by, site=site, **given)
 
 
 @router.get(PATH, response=answers({200: PeerOut}, 404), summary="Read a peer")
@@ -168,9 +169,10 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
         changes = read_change(request, PeerChange, show(peer))
         if "subnets" in changes and peer.site_id is not None:
             check_site(member, peer.site_id)
-        if not wants_plan(request):
-            return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))
-        found = preview(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
+        with noted(changes.pop("note", "")):
+            if not wants_plan(request):
+                return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))
+            found = preview(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
     return plan_of(request, found)
 
 

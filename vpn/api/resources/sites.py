@@ -11,6 +11,7 @@ from ninja import Query, Router
 from portal.access import require_admin, require_reader
 from vpn.access import get_site
 from vpn.actions.activity.planning import preview
+from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.site import create_site, delete_site, update_site
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of
@@ -77,9 +78,10 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
         changes = read_change(request, SiteChange, show_site(site))
-        if not wants_plan(request):
-            return one(show_site(update_site(site, by=member.principal, **changes) if changes else site))
-        found = preview(lambda: update_site(site, by=member.principal, **changes))
+        with noted(changes.pop("note", "")):
+            if not wants_plan(request):
+                return one(show_site(update_site(site, by=member.principal, **changes) if changes else site))
+            found = preview(lambda: update_site(site, by=member.principal, **changes))
     return plan_of(request, found)
 
 

@@ -76,6 +76,7 @@ class InstanceChange(In):
     dns_custom: list[DnsRecordIn] = Field([], description="Records that the hub answers by itself.")
     firewall_policy: Text = Field("allow", description="allow or deny: for packets between peers that no rule matches.")
     firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
+    note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
 
 
 class DnsRecordOut(Out):

@@ -37,6 +37,7 @@ class PeerCreate(In):
     device: Text = ""
     expires_at: Moment | None = None
     public_key: Text = Field("", description="The public key, if the device made its own key pair.")
+    note: Text = Field("", description="Of a site: why, in at most 200 characters; kept with the revision.")
 
 
 class PeerChange(In):
@@ -49,6 +50,7 @@ class PeerChange(In):
     expires_at: Moment | None = None
     enabled: Flag = True
     protocol: Text = ""
+    note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
 
 
 class PeerOut(Out):

@@ -37,6 +37,7 @@ class SiteChange(SiteCreate):
     confirm_broad_routes: Flag = Field(
         False, description="Needed where a subnet lies within another site's or contains one, on any instance."
     )
+    note: Text = Field("", description="Why, in at most 200 characters; kept with the revisions. A read has none.")
 
 
 class SiteOut(Out):

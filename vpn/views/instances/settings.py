@@ -20,8 +20,10 @@ from vpn.access import get_instance, peers_of
 from vpn.actions.instances.move import MOVABLE
 from vpn.actions.instances.public_name import check_name
 from vpn.actions.instances.settings import update_instance
+from vpn.actions.revisions.notes import noted
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
+from vpn.forms.note import NOTE, note_of
 from vpn.models import Instance, Peer
 from vpn.models.peer import with_openvpn
 from vpn.models.querysets import PeerQuerySet
@@ -83,7 +85,9 @@ def _settings_page(
         return show_preview(request, template, shown, form, change, refuse=partial(show_refusal, form))
     if data is not None and form.is_valid() and _save(request, instance, form, member.principal):
         words = (
-            saved_words(chosen_seconds(request)) if form.has_changed() else "Nothing was different, so nothing changed."
+            saved_words(chosen_seconds(request))
+            if set(form.changed_data) - {NOTE}
+            else "Nothing was different, so nothing changed."
         )
         messages.success(request, words)
         return redirect(f"instance_{tab}", pk=instance.pk)
@@ -101,10 +105,11 @@ def _save(request: HttpRequest, instance: Instance, form: forms.Form, by: Princi
 
 
 def _change(instance: Instance, form: forms.Form, by: Principal, confirm_within: int | None = None) -> None:
-    changes = {name: form.cleaned_data[name] for name in form.changed_data}
+    changes = {name: form.cleaned_data[name] for name in form.changed_data if name != NOTE}
     changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
     if changes:
-        update_instance(instance, by=by, confirm_within=confirm_within, **changes)
+        with noted(note_of(form)):
+            update_instance(instance, by=by, confirm_within=confirm_within, **changes)
 
 
 def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:

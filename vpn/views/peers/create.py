@@ -22,9 +22,11 @@ from portal.views.searched import show_search
 from vpn.access import get_instance
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.site import create_site
 from vpn.addressing.networks import is_broad
 from vpn.forms.fields import listed
+from vpn.forms.note import note_of
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
@@ -109,7 +111,7 @@ def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm
 def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
     values = form.cleaned_data
     # In one transaction, so that a refused peer leaves no site behind.
-    with transaction.atomic():
+    with transaction.atomic(), noted(note_of(form)):
         return create_site_peer(
             instance,
             by=member.principal,

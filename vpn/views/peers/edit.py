@@ -20,7 +20,9 @@ from portal.models import Principal
 from vpn.access import get_peer
 from vpn.actions.peers.input import PeerChanges
 from vpn.actions.peers.peer import update_peer
+from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.subnets import follows
+from vpn.forms.note import note_of
 from vpn.forms.peer import SubnetFields, edit_form
 from vpn.models import Peer
 from vpn.presenters.dns.name_notes import noting_names
@@ -88,7 +90,8 @@ def _change(peer: Peer, form: forms.Form, by: Principal) -> Peer:
     elif changes and peer.is_site:
         changes["subnets"] = form.cleaned_data["subnets"]
         changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
-    return update_peer(peer, by=by, **changes) if changes else peer
+    with noted(note_of(form)):
+        return update_peer(peer, by=by, **changes) if changes else peer
 
 
 def _is_shown(value: datetime | None, stored: datetime | None) -> bool:

@@ -22,10 +22,12 @@ from portal.models import Membership, Principal
 from portal.searching import as_typed, with_words
 from vpn.access import get_site, instances_of, sites_of
 from vpn.actions.peers.input import subnet_warnings_for
+from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.site import create_site, delete_site, update_site
 from vpn.actions.sites.subnets import lan_of
 from vpn.actions.unchanged import same_networks
 from vpn.choices import InstanceState, Protocol
+from vpn.forms.note import NOTE, note_of
 from vpn.forms.site import FIELDS, SiteForm, site_form
 from vpn.models import Instance, Peer, Site
 from vpn.platforms.capabilities import Capability, capabilities
@@ -170,10 +172,11 @@ def _create(member: Membership, form: SiteForm) -> Site | None:
 
 
 def _change(found: Site, form: SiteForm, by: Principal) -> Site:
-    changes = {field: value for field, value in form.cleaned_data.items() if field != "subnets_shown"}
+    changes = {field: value for field, value in form.cleaned_data.items() if field not in {"subnets_shown", NOTE}}
     if form.leaves_subnets:
         del changes["subnets"]
-    return update_site(found, by=by, **changes)
+    with noted(note_of(form)):
+        return update_site(found, by=by, **changes)
 
 
 def _update(found: Site, form: SiteForm, by: Principal) -> bool:

@@ -1,0 +1,1 @@
+"""Revisions of instances: reading and storing their content, and comparing two of them."""
