@@ -94,6 +94,7 @@ WORDS: Final = {
     "peer.share_link_revoked": _("Share link revoked"),
     "peer.shared": _("Share link made"),
     "peer.subnets_changed": _("Subnets of the peer changed"),
+    "peer.used_on_two_devices": _("Profile used on two devices at once"),
     "planmail.given_up": _("Mail about an outdated profile refused"),
     "planmail.sent": _("Mail about an outdated profile sent"),
     "preparation.preparation_failed": _("Preparation of the server failed"),

@@ -83,7 +83,7 @@ def seen(peer: Peer) -> list[tuple[object, str]]:
         peers={peer.public_key: PeerReport("203.0.113.7:1", now, 1, 1)} if not peer.is_openvpn else {},
         sessions={str(peer.pk): SessionReport("203.0.113.7:1", now, 1, 1, "udp")} if peer.is_openvpn else {},
     )
-    arrived = record_observations({peer.instance_id: report})[peer.instance_id]
+    arrived = record_observations({peer.instance_id: report})[peer.instance_id].switched
     conclude_changes(peer.instance_id, arrived, by=BY)
     return list(arrived)
 

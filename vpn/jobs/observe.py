@@ -21,6 +21,7 @@ from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.instances.trial import note_trial
 from vpn.actions.peers.protocol_change import conclude_changes
+from vpn.actions.peers.two_devices import note_two_devices
 from vpn.choices import Driver, ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.availability import ring_for_servers
@@ -55,6 +56,7 @@ _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
 _DRIFT = Principal.portal("undoing what was changed on the server")
 _UNCONFIRMED = Principal.portal("the change was not confirmed in time")
+_TWOFOLD = Principal.portal("its address goes back and forth")
 _SWITCHED = Principal.portal("the peer uses its new protocol")
 
 
@@ -197,8 +199,9 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     for pk in unchanged:
         _recorded.note(pk, alive.pop(pk))
     for some in _batches(alive):
-        for pk, switched in record_observations(some, asked_at).items():
-            conclude_changes(pk, switched, by=_SWITCHED)
+        for pk, arrivals in record_observations(some, asked_at).items():
+            conclude_changes(pk, arrivals.switched, by=_SWITCHED)
+            note_two_devices(arrivals.twofold, by=_TWOFOLD)
             _recorded.note(pk, some[pk])
     for instance in _at_rest([one for one in instances if one.pk in gone or one.pk in reports]):
         if instance.pk in gone:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,11 +20,21 @@ from vpn.models.row_updates import update_rows
 from vpn.observed.connections import Turns, journal_connections
 from vpn.observed.hubs import note_families, note_hits, note_upstreams
 from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, TIMEOUT, Sighting, began, known_peers, named_peers, names_few
+from vpn.observed.trail import networks_on
 from vpn.proofs import Coming, Devices, record_devices
 from vpn.wire.report import HubReport, SessionReport
 
 # A peer that connected: its id and the public key with which it was seen.
 SwitchedPeer = tuple[UUID, str]
+
+
+class Arrivals(NamedTuple):
+    """What a report tells that somebody has to act upon."""
+
+    # Peers that connected over a new protocol while the former one is still valid.
+    switched: list[SwitchedPeer]
+    # Peers whose profile is used on two devices at once, if it was not so already: the addresses that they came from.
+    twofold: dict[UUID, list[str]]
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Findings:
 
     # Peers that connected over a new protocol while the former one is still valid.
     switched: list[SwitchedPeer] = field(default_factory=list)
+    twofold: dict[UUID, list[str]] = field(default_factory=dict)
     changed: list[Sighting] = field(default_factory=list)
     incoming: int = 0
     outgoing: int = 0
@@ -63,6 +75,8 @@ class Findings:
         if is_new or received or sent:
             self.incoming, self.outgoing = self.incoming + received, self.outgoing + sent
             self.changed.append(peer)
+        if peer.is_newly_twofold:
+            self.twofold[peer.peer_id] = sorted(set(networks_on(peer.trail)))
 
     def _note_handshake(
         self, peer: Sighting, handshake: datetime | None, connected_from: datetime | None, endpoint: str
@@ -94,13 +108,11 @@ def _version(endpoint: str) -> int:
     return 6 if endpoint.startswith("[") else 4
 
 
-def record_observations(
-    reports: Mapping[UUID, HubReport], asked_at: datetime | None = None
-) -> dict[UUID, list[SwitchedPeer]]:
+def record_observations(reports: Mapping[UUID, HubReport], asked_at: datetime | None = None) -> dict[UUID, Arrivals]:
     """Record reports by instance, with a constant number of statements and without waiting for locks on instances.
 
     `asked_at` is the time of the request, by default now. Newer observations, and those of another worker, are kept.
-    Returns by instance the peers that connected over a new protocol while the former one is still valid.
+    Returns by instance what has to be acted upon.
     """
     now = timezone.now()
     asked_at = asked_at or now
@@ -124,7 +136,7 @@ def record_observations(
     record_devices({pk: Devices(found[pk].began_at, found[pk].heard_at) for pk in mine})
     note_upstreams(mine.values(), reports)
     note_families({pk: reports[pk] for pk in mine})
-    return {pk: found[pk].switched for pk in mine}
+    return {pk: Arrivals(found[pk].switched, found[pk].twofold) for pk in mine}
 
 
 def note_unchanged(instance_ids: Collection[UUID], asked_at: datetime) -> None:

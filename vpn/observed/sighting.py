@@ -15,7 +15,9 @@ from django.db.models import Q
 from vpn.choices import Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Peer
+from vpn.models.observation.peer import TWOFOLD_KEPT
 from vpn.models.querysets import PeerQuerySet
+from vpn.observed.trail import followed, is_of_two
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 # A server's clock may be slightly ahead of ours. Times further in the future are rejected.
@@ -30,6 +32,9 @@ COLUMNS = [
     "connected_from",
     "endpoint",
     "push_generation",
+    "trail",
+    "twofold_from",
+    "twofold_at",
     "received_bytes",
     "sent_bytes",
     "counter_received",
@@ -61,22 +66,28 @@ class Sighting:
     connected_from: datetime | None
     endpoint: str
     push_generation: int | None
+    trail: str
+    twofold_from: datetime | None
+    twofold_at: datetime | None
     received_bytes: int
     sent_bytes: int
     counter_received: int
     counter_sent: int
     # What was recorded before this report, also of an earlier key.
     former: Former = field(init=False)
+    # True if this report is the first that shows two devices.
+    is_newly_twofold: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Reset state that belongs to an earlier key. The byte counters belong to the peer and stay."""
         if self.known_key is None:
-            self.received_bytes = self.sent_bytes = 0
+            self.received_bytes, self.sent_bytes, self.trail = 0, 0, ""
         self.former = Former(
             self.connected_from, self.last_handshake, self.endpoint, self.received_bytes, self.sent_bytes
         )
         if self.known_key != self.peer_key:
             self.last_handshake = self.connected_from = self.push_generation = None
+            self.trail, self.twofold_from, self.twofold_at = "", None, None
             self.endpoint, self.counter_received, self.counter_sent = "", 0, 0
 
     @property
@@ -92,6 +103,9 @@ class Sighting:
             self.connected_from,
             self.endpoint,
             self.push_generation,
+            self.trail,
+            self.twofold_from,
+            self.twofold_at,
             self.received_bytes,
             self.sent_bytes,
             self.counter_received,
@@ -133,8 +147,7 @@ class Sighting:
                 self.last_handshake = max(handshake, self.last_handshake or handshake)
         if self.last_handshake is None or now - self.last_handshake > TIMEOUT:
             self.connected_from = None
-        if seen.endpoint:
-            self.endpoint = seen.endpoint
+        self._come_from(seen.endpoint, now)
 
     def take_session(self, session: SessionReport | None, now: datetime, generation: int) -> None:
         """Update the OpenVPN session (None: not connected) from the report of a hub at this generation."""
@@ -144,7 +157,18 @@ class Sighting:
         else:
             self.connected_from = began(session)
             self.last_handshake = now
-            self.endpoint = session.endpoint or self.endpoint
+            self._come_from(session.endpoint, now)
+
+    def _come_from(self, endpoint: str | None, now: datetime) -> None:
+        """Update the endpoint, and whether two devices use the profile."""
+        if not endpoint or endpoint == self.endpoint:
+            return
+        trail = followed(self.trail, self.endpoint, endpoint, now)
+        if trail != self.trail and is_of_two(trail):
+            if self.twofold_at is None or now - self.twofold_at > TWOFOLD_KEPT:
+                self.twofold_from, self.is_newly_twofold = now, True
+            self.twofold_at = now
+        self.endpoint, self.trail = endpoint, trail
 
     def _not_pushed(self, session: SessionReport | None, generation: int) -> int | None:
         """Return the first generation whose options the session lacks. A hub at an older generation cannot know yet."""

@@ -15,6 +15,7 @@ from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.sites.subnets import follows
 from vpn.choices import ProfileState
 from vpn.models import Peer
+from vpn.observed.trail import networks_on
 from vpn.presenters.instances.hub_side import host_of
 from vpn.presenters.peers.condition import condition_of
 from vpn.presenters.profiles.outdated import remedy_of
@@ -47,5 +48,6 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "routed_networks": routed_networks(peer, digests.sites),
         "may_change": member.is_admin,
         "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
+        "twofold_addresses": sorted(set(networks_on(peer.seen.trail))),
         "is_own": peer.member_id == member.pk,
     }
