@@ -22,7 +22,7 @@ PROBE_ID = str(UUID(int=0))
 PLACEHOLDER_ID = str(UUID(int=1))
 # Rows that are in memory at the same time: some kilobytes each.
 _AT_ONCE = 250
-_PLACEHOLDER_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
+PLACEHOLDER_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 
 def admitted(instance: Instance) -> Iterable[Peer]:
@@ -104,7 +104,7 @@ def placeholder(instance: Instance) -> dict[str, Any]:
     Without it, a peer with a broad route could use them as its source.
     """
     return {
-        "public_key": _PLACEHOLDER_KEY,
+        "public_key": PLACEHOLDER_KEY,
         "preshared_key": None,
         "allowed_ips": [str(instance.network_v4), str(instance.network_v6)],
         "routes": [],

@@ -10,6 +10,7 @@ from tests.factories import BY, make_client_peer, make_site_peer, observe_hubs, 
 from vpn import keys
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import InstanceState, KeyCustody, Protocol
+from vpn.desired.peers import PLACEHOLDER_KEY
 from vpn.models import Instance, Peer, ProfileLink, Site
 from vpn.profiles.wireguard import OWN_KEY_PLACE
 
@@ -100,7 +101,8 @@ def test_a_key_in_another_spelling_is_refused(member_browser: Client, client_pee
 
 def test_a_key_in_use_is_refused(member_browser: Client, client_peer: Peer, admin: Membership) -> None:
     other = make_client_peer(client_peer.instance, admin, "tablet")
-    for used in (other.public_key, client_peer.public_key, client_peer.instance.public_key):
+    hub = client_peer.instance.public_key
+    for used in (other.public_key, client_peer.public_key, hub, PLACEHOLDER_KEY):
         answer = member_browser.post(URL.format(client_peer.pk), {"public_key": used})
         assert (answer.status_code, answer["Content-Type"]) == (409, "text/plain; charset=utf-8")
     assert Peer.objects.get(pk=client_peer.pk).key_custody == KeyCustody.PORTAL

@@ -15,6 +15,7 @@ from vpn.actions.peers.protocol_change import end_former
 from vpn.actions.peers.row import fresh_peer
 from vpn.choices import EndReason, KeyCustody
 from vpn.connections.acting import end_connection
+from vpn.desired.peers import PLACEHOLDER_KEY
 from vpn.models import Instance, Peer, PeerObservation, ProfileLink
 from vpn.validators import validate_wireguard_key
 
@@ -47,9 +48,12 @@ def end_keys(peer: Peer, instance: Instance, *, by: Principal) -> None:
 
 
 def refuse_used_key(public_key: str, instance: Instance) -> None:
-    """Raise Conflict for a key that a peer of the locked instance has or had last, or the hub itself."""
+    """Raise Conflict for a key that a peer of the locked instance has or had last, the hub itself, or its placeholder.
+
+    An agent refuses a whole spec in which a key is there twice.
+    """
     same_key = Q(public_key=public_key) | Q(former_public_key=public_key)
-    if instance.peers.filter(same_key).exists() or public_key == instance.public_key:
+    if instance.peers.filter(same_key).exists() or public_key in {instance.public_key, PLACEHOLDER_KEY}:
         raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
 
 
