@@ -234,7 +234,24 @@ def test_an_apply_that_was_broken_off_leaves_a_deadline(host: Host, server_clock
     assert ending.end_trial(restarted(host), made.HUB) == {TRIAL}
     assert in_force[-1] == effective.of_spec(host.state, parse_spec(made.spec(1, generation=1)), time.time())
     assert ending.end_trial(host, made.HUB) == set()
-    assert apply(host, tried(2, 1)) == TrialReport(TRIAL, 120.0, has_returned=False), "then it is tried from the start"
+    assert apply(host, tried(2, 1)) == TrialReport(TRIAL, 0.0, has_returned=True), "its time is over"
+    assert in_force[-1].forwarding == "allow"
+
+
+def test_an_apply_that_is_broken_off_again_and_again_ends_in_time(
+    host: Host, server_clock: Clock, in_force: InForce
+) -> None:
+    """The portal sends it every half minute. The firewall has the new rules each time, the resolver fails."""
+    apply(host, made.spec(1, generation=1))
+    in_force.error = AgentError("failed", "The resolver does not start.")
+    for _ in range(4):
+        assert "error" in answer(host, {"command": "apply", "spec": tried(2, 1)})
+        assert not Pending(restarted(host)).returns(made.HUB)
+        server_clock.seconds += 30
+    in_force.error = None
+    assert Pending(restarted(host)).returns(made.HUB)
+    assert ending.end_trial(host, made.HUB) == {TRIAL}
+    assert in_force[-1].forwarding == "allow"
 
 
 def test_a_return_that_fails_is_tried_again(host: Host, server_clock: Clock, in_force: InForce) -> None:

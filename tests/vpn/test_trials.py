@@ -303,3 +303,18 @@ def test_the_agents_features_are_noted(instance: Instance, observed: Observed) -
     observed.report = replace(observed.report, agent="b" * 12, features=())
     look_at(instance)
     assert ServerRow.objects.get(instances=instance).agent_features is None
+
+
+def test_a_pool_does_not_take_in_a_route_that_may_be_back_in_a_moment(hub: Instance, server: Server) -> None:
+    """An agent refuses a spec whose hub would reach its own pool behind the server, in either setting."""
+    ServerRow.objects.update(networks=["100.64.240.0/24"])
+    update_instance(Instance.objects.get(), by=BY, pushed_routes=["100.64.240.0/24"])
+    Instance.objects.update(pool_v4="100.64.0.0/20")
+    settle(Instance.objects.get())
+    try_closing(hub)
+    with pytest.raises(Conflict, match=r"contains 100\.64\.240\.0/24 of the pushed routes"):
+        update_instance(Instance.objects.get(), by=BY, pool="100.64.0.0/16")
+    apply_trial(hub, server)
+    keep_change(hub, by=BY)
+    update_instance(Instance.objects.get(), by=BY, pool="100.64.0.0/16")
+    parse_spec(compile_spec(hub.pk).document)

@@ -20,6 +20,7 @@ from vpn.addressing.reserved import IN_GUEST
 from vpn.addressing.subnets import Claim
 from vpn.constants import MIN_POOL_PREFIX
 from vpn.models import Instance, Server
+from vpn.models.trial import running_trial
 from vpn.validators import parse_network, parse_pool
 
 
@@ -94,6 +95,8 @@ def _endpoints(server: Server | None) -> list[Network]:
 
 
 def _pushed_within(instance: Instance, pool: Network) -> Claim | None:
-    pushed = (parse_network(text) for text in instance.pushed_routes)
+    trial = running_trial(instance)
+    former = trial.former["pushed_routes"] if trial is not None else []  # they may be back in a moment
+    pushed = (parse_network(text) for text in (*instance.pushed_routes, *former))
     found = next((network for network in pushed if contains(pool, network)), None)
     return Claim("the pushed routes", found) if found is not None else None

@@ -17,11 +17,16 @@ from vpn.wire.trial import TrialReport
 
 
 def begin(state: State, saved: HubSpec | None, wanted: HubSpec) -> None:
-    """Note when the trial of `wanted` ends, before it is applied. One that `saved` has goes on as it is."""
-    trial = wanted.trial
+    """Note when the trial of `wanted` ends, before it is applied. One that has begun goes on as it is.
+
+    So it ends in time even if each apply is broken off and sent again: the firewall may have the new rules by then.
+    """
+    trial, deadlines = wanted.trial, state.deadlines(wanted.hub)
     if trial is None or (saved is not None and saved.trial is not None and saved.trial.id == trial.id):
         return
-    state.deadlines(wanted.hub).save(Deadline(trial.id, clock.now().later(trial.seconds)))
+    begun = deadlines.load()
+    if begun is None or begun.trial != trial.id:
+        deadlines.save(Deadline(trial.id, clock.now().later(trial.seconds)))
 
 
 def conclude(state: State, saved: HubSpec) -> None:
