@@ -59,7 +59,7 @@ async function wireguard(text) {
 
 async function openvpn(text) {
   const inline = (name) => (new RegExp(`<${name}>([^<]*)</${name}>`).exec(text) ?? [])[1]?.trim() ?? "";
-  const words = text.replace(/<(\S+)>[\s\S]*?<\/\1>/g, "").split("\n").map((line) => line.trim().split(/\s+/));
+  const words = text.replace(/<([\w-]+)>[\s\S]*?<\/\1>/g, "").split("\n").map((line) => line.trim().split(/\s+/));
   const option = (name) => words.find(([first]) => first === name);
   const remotes = words.filter(([first]) => first === "remote");
   if (!inline("cert") || !remotes.length) throw new Error(NOT_ONE);

@@ -143,3 +143,19 @@ def test_each_profile_is_noted_once(client_peer: Peer) -> None:
     again = DeliveredProfile.objects.get()
     assert again.delivered_at > first.delivered_at
     assert again.label == client_peer.label
+
+
+def test_a_key_that_was_added_again_belongs_to_the_newer_peer(
+    admin_browser: Client, member_browser: Client, instance: Instance, member: Membership, admin: Membership
+) -> None:
+    """A program deletes a device and adds it anew, for somebody else, with its key and at its address."""
+    key = keys.public_key(keys.generate_private_key())
+    former = create_client_peer(instance, member=member, device="shared", public_key=key, by=BY)
+    first = fetch(former)
+    delete_peer(Peer.objects.get(pk=former.pk), by=BY)
+    peer = create_client_peer(Instance.objects.get(), member=admin, device="other", public_key=key, by=BY)
+    Peer.objects.filter(pk=peer.pk).update(host=former.host)
+    sent = fetch(peer)
+    assert sent == first
+    assert f"{peer.label}: current" in answer(admin_browser, sent)
+    assert peer.label not in answer(member_browser, sent)

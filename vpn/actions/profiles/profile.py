@@ -253,7 +253,7 @@ def _trace(peer: Peer, digests: ProfileDigests, now: datetime) -> None:
         [row],
         update_conflicts=True,
         unique_fields=["organization", "mark", "digest"],
-        update_fields=["label", "delivered_at"],
+        update_fields=["peer_id", "member_id", "label", "delivered_at"],
     )
 
 
