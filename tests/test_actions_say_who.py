@@ -96,6 +96,7 @@ READING = {
     "vpn.actions.peers.labels": {"give_label", "wanted_label"},
     "vpn.actions.peers.row": {"fresh_peer"},
     "vpn.actions.profiles.custody": {"window_end"},
+    "vpn.actions.profiles.passphrase": {"passphrase_hash"},
     "vpn.actions.profiles.profile": {"find_link", "is_on_hub"},
     "vpn.actions.revisions.notes": {"noted", "present_note"},
     "vpn.actions.revisions.returning": {"wanted_subnets"},

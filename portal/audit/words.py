@@ -91,6 +91,7 @@ WORDS: Final = {
     "peer.expired": _("Peer expired"),
     "peer.key_destroyed": _("Private key of the peer destroyed"),
     "peer.keys_rotated": _("Keys of the peer renewed"),
+    "peer.passphrase_refused": _("Wrong passphrase for a share link"),
     "peer.share_link_revoked": _("Share link revoked"),
     "peer.shared": _("Share link made"),
     "peer.subnets_changed": _("Subnets of the peer changed"),

@@ -36,7 +36,7 @@ def phone_peer(transactional_db: None, admin: Membership) -> Peer:
 def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     visit: Visit, admin: Membership, phone_peer: Peer, tmp_path: Path
 ) -> None:
-    token, _ = issue_link(phone_peer, sender=admin, by=BY)
+    token, _ = issue_link(phone_peer, sender=admin, by=BY, passphrase="seven green kites")
     phone = visit(viewport={"width": 390, "height": 844}, user_agent=IPHONE, accept_downloads=True)
     camera = Camera(phone)
     phone.goto(f"/p/{token}/")
@@ -45,6 +45,13 @@ def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     expect(phone.get_by_role("link", name=re.compile("Google Play"))).to_be_hidden()
     camera.look("link-offer")
     phone.set_viewport_size({"width": 390, "height": 844})
+    passphrase = phone.get_by_label("Passphrase from the sender")
+    passphrase.fill("seven blue kites")
+    phone.get_by_role("button", name="Show profile").click()
+    expect(phone.get_by_text("That is not the passphrase.")).to_be_visible()
+    camera.look("link-passphrase")
+    phone.set_viewport_size({"width": 390, "height": 844})
+    passphrase.fill("seven green kites")
     phone.get_by_role("button", name="Show profile").click()
     download = phone.get_by_role("button", name=re.compile("^Download"))
     phone.wait_for_load_state("load")
@@ -66,6 +73,19 @@ def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     other = visit()
     other.goto(f"/p/{token}/")
     expect(other.get_by_role("heading", name="This link has ended")).to_be_visible()
+    assert camera.complaints == []
+
+
+def test_a_passphrase_is_chosen_on_the_links_page(visit: Visit, admin: Membership, phone_peer: Peer) -> None:
+    page = visit(admin.user)
+    camera = Camera(page)
+    page.goto(f"/peers/{phone_peer.pk}/")
+    page.get_by_role("button", name="Make a link").click()
+    camera.look("link-made")
+    page.get_by_role("textbox", name="Passphrase").fill("seven green kites")
+    page.get_by_role("button", name="Make a new link").click()
+    expect(page.get_by_text("It asks for the passphrase that you chose.")).to_be_visible()
+    camera.look("link-made-passphrase")
     assert camera.complaints == []
 
 

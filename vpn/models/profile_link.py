@@ -24,6 +24,11 @@ class ProfileLink(models.Model):
     made_by = models.ForeignKey(Membership, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # Digest of the secret of the browser that opened it; empty until then.
     browser_digest = models.CharField(max_length=64, blank=True)
+    # Hash of the passphrase that it asks for; empty for none.
+    passphrase_hash = models.CharField(max_length=128, blank=True, default="", db_default="")
+    # Digest of the secret of the browser that gave the passphrase, before it opened the link.
+    proven_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
+    wrong_passphrases = models.PositiveSmallIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from portal.models import Membership, Principal
+from portal.models import Membership
 from tests.factories import BY, make_client_peer, make_site_peer, settle
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import InstanceState
@@ -200,7 +200,7 @@ def test_a_failure_is_logged_without_the_token(
     admin_browser: Client, on_hub: Peer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = path_of(admin_browser, on_hub)
-    monkeypatch.setattr("vpn.views.profiles.shared.open_link", lambda *_, by: 1 / 0)
+    monkeypatch.setattr("vpn.views.profiles.shared.open_link", lambda *_, **__: 1 / 0)
     visitor = Client(raise_request_exception=False)
     assert visitor.post(path).status_code == 500
     assert "ZeroDivisionError" in caplog.text
@@ -273,7 +273,7 @@ def test_a_busy_database_leads_back_to_the_link_and_not_its_token_elsewhere(
 ) -> None:
     path = path_of(admin_browser, on_hub)
 
-    def busy(*_: object, by: Principal) -> None:
+    def busy(*_: object, **__: object) -> None:
         cause = sqlite3.OperationalError("database is locked")
         cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
         raise OperationalError(str(cause)) from cause

@@ -19,6 +19,7 @@ from portal.models import Membership, Principal
 from vpn.actions.change import hold_instance
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.profiles.custody import window_end
+from vpn.actions.profiles.passphrase import passphrase_hash, prove_passphrase
 from vpn.actions.profiles.refusals import (
     HubGoing,
     HubNotReady,
@@ -81,20 +82,22 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
         raise NotPossible("This peer was deleted meanwhile.") from None
 
 
-def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -> tuple[str, int]:
+def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None, passphrase: str = "") -> tuple[str, int]:
     """A new one-time token for the peer's profile, and its lifetime in seconds; older tokens end.
 
     `sender` is the principal whom the link's page names. Where the portal's private key is destroyed before, the
-    token ends with it. Raises KeyDestroyed.
+    token ends with it. Raises KeyDestroyed, or InvalidInput for a passphrase that is too short or too long.
     """
-    token = secrets.token_urlsafe(32)
+    hashed, token = passphrase_hash(passphrase), secrets.token_urlsafe(32)
     with transaction.atomic():
         locked = _lock(peer.pk, peer.instance_id)
         _refuse_destroyed(locked)
         ProfileLink.objects.filter(peer=locked).delete()
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
-        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender)
-        acted(by, "shared", locked)
+        ProfileLink.objects.create(
+            peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender, passphrase_hash=hashed
+        )
+        acted(by, "shared", locked, details={"passphrase": bool(hashed)})
     return token, SHARE_TOKEN_TTL
 
 
@@ -111,7 +114,7 @@ def find_link(token: str, browser: str = "") -> ProfileLink | None:
     rows = _links(token).filter(browser_digest__in=["", _browser_digest(browser, token)])
     found = rows.select_related("made_by__user", "peer__instance__organization", *(f"peer__{one}" for one in _JOINED))
     link = found.first()
-    return link if link is not None and link.peer.is_admitted else None
+    return link if link is not None and link.peer.is_admitted and link.peer.has_profile else None
 
 
 def revoke_link(peer: Peer, *, by: Principal) -> None:
@@ -121,27 +124,31 @@ def revoke_link(peer: Peer, *, by: Principal) -> None:
         acted(by, "share link revoked", peer)
 
 
-def redeem_link(token: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
+def redeem_link(token: str, wanted: Wanted = Wanted(), *, by: Principal, passphrase: str = "") -> Delivery:
     """The profile of a share token, once.
 
-    Raises LinkNotFound; or HubNotReady or NotOffered, which leave the token unspent.
+    Raises LinkNotFound; or PassphraseWanted, HubNotReady or NotOffered, which leave the token unspent.
     """
-    return _redeem(token, wanted, _spend, by)
+    return _redeem(token, wanted, _spend, by, passphrase)
 
 
-def open_link(token: str, browser: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
+def open_link(token: str, browser: str, wanted: Wanted = Wanted(), *, by: Principal, passphrase: str = "") -> Delivery:
     """The profile of a share token, for one browser, which may open it again for SHARE_WINDOW seconds.
 
-    `browser` is a secret that only this browser has. Raises LinkNotFound; or HubNotReady or NotOffered, which leave the
-    token unspent.
+    `browser` is a secret that only this browser has. Raises LinkNotFound; or PassphraseWanted, HubNotReady or
+    NotOffered, which leave the token unspent.
     """
-    return _redeem(token, wanted, lambda token: _open(token, browser), by)
+    return _redeem(token, wanted, lambda token: _open(token, browser), by, passphrase, _browser_digest(browser, token))
 
 
-def _redeem(token: str, wanted: Wanted, take: Callable[[str], int], by: Principal) -> Delivery:
-    ids = _links(token).values_list("peer_id", "peer__instance_id").first()
-    if ids is None:
+def _redeem(
+    token: str, wanted: Wanted, take: Callable[[str], int], by: Principal, passphrase: str, browser_digest: str = ""
+) -> Delivery:
+    link = _links(token).select_related("peer__instance", "peer__member__user", "peer__site").first()
+    if link is None:
         raise LinkNotFound
+    ids = link.peer_id, link.peer.instance_id
+    prove_passphrase(link, passphrase, browser_digest, by=by)
     try:
         _refuse_unready(ids[0])
         with transaction.atomic():

@@ -72,5 +72,13 @@ class HubGoing(NotPossible):
         )
 
 
+class PassphraseWanted(Exception):
+    """The share link asks for a passphrase; `is_wrong` if a wrong one was given."""
+
+    def __init__(self, *, is_wrong: bool = False) -> None:
+        super().__init__("wrong" if is_wrong else "missing")
+        self.is_wrong = is_wrong
+
+
 class LinkNotFound(Exception):
     """There is no such share token, or it was used, or it has expired."""

@@ -15,7 +15,7 @@ from portal.audit.log import note
 from portal.models import Principal
 from portal.web.later import answer_again_when, not_yet
 from vpn.actions.profiles.profile import Wanted, is_on_hub, redeem_link
-from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered
+from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered, PassphraseWanted
 from vpn.api.protocol.answers import plain
 from vpn.api.protocol.documentation import PROFILE_AS_TEXT
 from vpn.api.protocol.errors import Refusal, invalid, not_found
@@ -68,7 +68,7 @@ class ShareTokenAuth(HttpBearer):
 @router.get(
     "/client",
     auth=ShareTokenAuth(),
-    response={200: ProfileOut, **dict.fromkeys((401, 404, 422, 429, 503), ErrorOut)},
+    response={200: ProfileOut, **dict.fromkeys((401, 403, 404, 422, 429, 503), ErrorOut)},
     openapi_extra=PROFILE_AS_TEXT,
     summary="Fetch a profile",
 )
@@ -79,9 +79,13 @@ def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpRespon
     """
     wanted = Wanted(query.format, own=True, family=int(query.family) if query.family else None)
     try:
-        delivery = redeem_link(request.auth, wanted, by=Principal.device())  # type: ignore[attr-defined]
+        given, token = request.headers.get("X-Passphrase", ""), request.auth  # type: ignore[attr-defined]
+        delivery = redeem_link(token, wanted, by=Principal.device(), passphrase=given)
     except NotOffered as refusal:
         raise invalid({refusal.field: [refusal.message]}) from None
+    except PassphraseWanted as refusal:
+        code = "passphrase-wrong" if refusal.is_wrong else "passphrase-missing"
+        raise Refusal(403, code, "This link has a passphrase: send it in the header X-Passphrase.") from None
     except LinkNotFound:
         count_wrong("wrong-share-token", request)
         return not_found()

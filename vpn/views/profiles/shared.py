@@ -29,7 +29,7 @@ from portal.database import is_busy
 from portal.models import Principal
 from portal.views.failure import busy
 from vpn.actions.profiles.profile import Delivery, Wanted, find_link, open_link
-from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered
+from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered, PassphraseWanted
 from vpn.api.protocol.errors import Refusal
 from vpn.api.protocol.throttling import count_wrong
 from vpn.constants import SHARE_WINDOW
@@ -95,12 +95,19 @@ def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
     browser = browser or secrets.token_urlsafe(32)
     try:
         wanted = Wanted(family=asked_family(request))
-        delivery = open_link(token, browser, wanted, by=Principal.device(peer.pk, peer.label))
+        given = request.POST.get("passphrase", "")
+        by = Principal.device(peer.pk, peer.label)
+        delivery = open_link(token, browser, wanted, by=by, passphrase=given)
         response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
     except (LinkNotFound, NotOffered, Http404):
         return _ended(request)
+    except PassphraseWanted as refusal:
+        return _wanted(request, link, refusal)
     except HubNotReady as refusal:
-        return _not_yet(request, refusal)
+        response = _not_yet(request, refusal)
+        if link.passphrase_hash:
+            _remember(response, browser)  # the next try needs no passphrase
+        return response
     note("reveal", request, peer=peer.pk, form="share link", again=is_open)
     if not is_open:
         _remember(response, browser)
@@ -115,8 +122,17 @@ def _offer_context(request: HttpRequest, link: ProfileLink) -> dict[str, object]
         "organization": peer.instance.organization,
         "sender": link.made_by,
         "minutes": SHARE_WINDOW // 60,
+        "asks_passphrase": bool(link.passphrase_hash),
         **systems_context(request, peer),
     }
+
+
+def _wanted(request: HttpRequest, link: ProfileLink, refusal: PassphraseWanted) -> HttpResponse:
+    """The page of the link once more, which asks for the passphrase."""
+    if prefers_text(request):
+        return HttpResponse("This link asks for a passphrase.\n", status=403, content_type="text/plain; charset=utf-8")
+    context = _offer_context(request, link) | {"is_wrong": refusal.is_wrong}
+    return render(request, "vpn/profiles/shared_offer.html", context, status=403)
 
 
 @sensitive_variables()
