@@ -142,6 +142,12 @@ def test_rotated_keys_end_the_old_profile(lab: Lab, admin: Visitor, berlin: Site
     lab.wait_ping(laptop, berlin.lan.v4)
 
 
+def test_the_connection_journal_says_from_where_and_why_it_ended(admin: Visitor, laptop: Node) -> None:
+    first = re.findall(r"<tr>.*?</tr>", admin.get(f"/connections/?peer={story['laptop']}").text, re.DOTALL)[-1]
+    assert "Keys renewed" in first
+    assert f"{laptop.v4}:" in first
+
+
 def test_a_changed_route_outdates_a_delivered_profile_until_it_is_fetched_again(admin: Visitor) -> None:
     page = f"/peers/{story['laptop']}/"
     assert "Outdated" not in admin.get(page).text
