@@ -30,9 +30,9 @@ from portal.audit.fields import (
 )
 from portal.audit.log import note_own_act
 from portal.audit.origin import origin
-from portal.audit.words import PARTS, WORDS
+from portal.audit.words import OWN, PARTS, WORDS
 from portal.models import JournalEntry, Membership, Principal, PrincipalKind, User
-from portal.models.journal import NAME_LENGTH, journal_id
+from portal.models.journal import NAME_LENGTH, PORTAL_JOURNAL, journal_id
 
 # What was done, where all values are new, and where all are gone.
 _MADE = {"created", "added", "ordered"}
@@ -64,14 +64,15 @@ def acted(
     on: Model,
     *,
     before: Values | None = None,
+    changes: Mapping[str, Any] | None = None,
     details: Mapping[str, Any] | None = None,
     operation: UUID | None = None,
 ) -> None:
     """Record that `by` did something to a row; `did` is a past participle, such as "deleted".
 
-    `before` are the former values (portal.audit.fields.values_of) of a row that changed. The journal gets a line,
-    unless this is only a part of another act. Actions of the portal itself also get one in the audit log, after the
-    commit.
+    `before` are the former values (portal.audit.fields.values_of) of a row that changed; `changes` are given where
+    they are not among these. The journal gets a line, unless this is only a part of another act. Actions of the portal
+    itself also get one in the audit log, after the commit.
     """
     if by.kind == PrincipalKind.PORTAL:
         what = {"object": on._meta.label_lower, "id": on.pk}
@@ -80,7 +81,8 @@ def acted(
     code = code_of(on, did)
     if code in PARTS or (act is not None and _is_same(act.on, on)):
         return
-    _append(by, code, Act(on, details=dict(details or {}), operation=operation), _changes(did, on, before), act)
+    changed = _changes(did, on, before) if changes is None else changes
+    _append(by, code, Act(on, details=dict(details or {}), operation=operation), changed, act)
 
 
 @contextmanager
@@ -149,7 +151,7 @@ def _append(by: Principal, code: str, act: Act, changes: Mapping[str, Any], caus
     document = json.dumps({name: part for name, part in parts.items() if part}, ensure_ascii=False, sort_keys=True)
     _last_line.set(act.id)
     # An account may belong to several organizations.
-    for number, organization_id in enumerate(organizations_of(on)):
+    for number, organization_id in enumerate([PORTAL_JOURNAL] if code in OWN else organizations_of(on)):
         actor = _member_of(organization_id, by) if isinstance(on, User) else by
         JournalEntry.objects.create(
             id=act.id if number == 0 else journal_id(),

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from portal.models import Membership, MembershipState, Organization, User
+from portal.models import Membership, MembershipState, Organization, Quota, User
 from portal.models.journal import PORTAL_JOURNAL
 
 # By the kind of the object; a dot follows a relation.
@@ -25,11 +25,21 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "firewall_policy",
     ),
     "member": ("user.email", "user.name", "role", "state"),
-    "organization": ("name", "slug", "journal_days", "connection_days", "custody_minutes"),
+    "mail": ("to", "subject"),
+    "organization": (
+        "name", "slug", "journal_days", "connection_days", "custody_minutes",
+        *(f"most_{quota.value}" for quota in Quota),
+    ),
     "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at"),
-    "region": ("name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after"),
+    "region": (
+        "name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after", "available",
+        "unavailable_reason",
+    ),
     "server": ("name", "address", "address_v6", "networks", "cordoned", "capacity"),
     "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets"),
+    # What an account may do in Django admin: for the portal's own journal.
+    "staff": ("is_staff", "is_superuser"),
+    "user": ("email", "name", "is_active"),
 }  # fmt: skip
 # A list that is longer is cut.
 MOST_ITEMS: Final = 100
@@ -44,9 +54,9 @@ def kind_of(on: Model) -> str:
     return _ALIASES.get(name, name)
 
 
-def values_of(on: Model) -> Values:
+def values_of(on: Model, kind: str = "") -> Values:
     """The object's present values of its allowed fields, whole: a list may differ behind what the journal shows."""
-    values = {path.rpartition(".")[2]: _read(on, path) for path in FIELDS.get(kind_of(on), ())}
+    values = {path.rpartition(".")[2]: _read(on, path) for path in FIELDS.get(kind or kind_of(on), ())}
     return {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
 
 

@@ -16,7 +16,9 @@ KINDS: Final = {
     "cloudaccount": _("cloud account"),
     "cloudnode": _("ordered server"),
     "group": _("group"),
+    "dashboard": _("queue of jobs"),
     "instance": _("instance"),
+    "mail": _("mail"),
     "member": _("person"),
     "operation": _("operation"),
     "organization": _("organization"),
@@ -39,11 +41,13 @@ WORDS: Final = {
     "cloudaccount.removed": _("Cloud account removed"),
     "cloudaccount.test_requested": _("Test of the cloud account requested"),
     "cloudnode.removed": _("Ordered server removed"),
+    "dashboard.jobs_handled": _("Jobs of a queue handled by hand"),
     "group.changed": _("Group changed"),
     "group.created": _("Group created"),
     "group.deleted": _("Group deleted"),
     "group.members_changed": _("Members of the group changed"),
     "instance.address_changed": _("Address of the hub changed"),
+    "instance.apply_requested": _("Comparison of the hub requested"),
     "instance.became_lost": _("Server of the hub lost"),
     "instance.certificates_renewed": _("Certificates of the hub renewed"),
     "instance.change_kept": _("Change confirmed and kept"),
@@ -62,6 +66,7 @@ WORDS: Final = {
     "instance.server_networks_changed": _("Networks behind the server of the hub changed"),
     "instance.settings_changed": _("Settings of the instance changed"),
     "instance.switched": _("Hub switched to its new server"),
+    "mail.deleted": _("Kept mail deleted"),
     "member.changed": _("Person changed"),
     "member.created": _("Person invited"),
     "member.deleted": _("Person removed"),
@@ -73,6 +78,7 @@ WORDS: Final = {
     "operation.cancelled": _("Operation cancelled"),
     "operation.failed": _("Operation failed"),
     "operation.succeeded": _("Operation finished"),
+    "organization.changed": _("Organization changed"),
     "organization.connection_retention_changed": _("Retention of connections changed"),
     "organization.connections_exported": _("Connections exported"),
     "organization.created": _("Organization created"),
@@ -99,6 +105,7 @@ WORDS: Final = {
     "planmail.given_up": _("Mail about an outdated profile refused"),
     "planmail.sent": _("Mail about an outdated profile sent"),
     "preparation.preparation_failed": _("Preparation of the server failed"),
+    "queuedmail.cancelled": _("Mail cancelled"),
     "queuedmail.given_up": _("Mail refused"),
     "queuedmail.sent": _("Mail sent"),
     "region.added": _("Region added"),
@@ -110,6 +117,7 @@ WORDS: Final = {
     "server.became_unreachable": _("Server does not answer"),
     "server.cordoned": _("Server cordoned"),
     "server.forgotten": _("Server forgotten"),
+    "server.host_key_asked": _("Look at the host key requested"),
     "server.host_key_confirmed": _("Host key confirmed"),
     "server.lost": _("Server lost"),
     "server.networks_allowed": _("Networks behind the server changed"),
@@ -127,6 +135,7 @@ WORDS: Final = {
     "straynode.removed": _("Stray server removed"),
     "user.address_taken_back": _("Mail address proven"),
     "user.became_staff": _("Staff account created"),
+    "user.changed": _("Account changed"),
     "user.factor_added": _("Second factor added"),
     "user.factor_refused": _("Second factor refused"),
     "user.factor_removed": _("Second factor removed"),
@@ -139,8 +148,12 @@ WORDS: Final = {
     "user.signed_in": _("Signed in"),
     "user.signed_out": _("Signed out"),
     "user.signed_out_elsewhere": _("Signed out in other browsers"),
+    "user.staff_rights_changed": _("Rights in Django admin changed"),
     "user.password_taken": _("Password ended: another account proved the address"),
 }
+
+# For the portal's own journal, whatever the object: tenants do not learn who is staff.
+OWN: Final = frozenset({"user.staff_rights_changed"})
 
 PARTS: Final = frozenset(
     {

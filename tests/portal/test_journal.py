@@ -145,7 +145,8 @@ def test_long_lists_are_cut() -> None:
 
 def test_no_field_of_a_line_is_secret() -> None:
     """The list of allowed fields names no column that is sealed, hashed, or a key."""
-    named = {path for paths in FIELDS.values() for path in paths}
+    # A limit is a number.
+    named = {path for paths in FIELDS.values() for path in paths} - {"most_api_tokens"}
     assert [path for path in named if re.search(r"sealed|secret|key|digest|password|token|certificate", path)] == []
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import pytest
 from django.test import Client
 
@@ -62,9 +65,15 @@ def act(browser: Client, action: str, instance: Instance, **more: str) -> str:
     return browser.post("/admin/vpn/instance/", values, follow=True).content.decode()
 
 
-def test_apply_again_rings(staff_browser: Client, instance: Instance, rung: list[tuple[str, ...]]) -> None:
+def test_apply_again_rings(
+    staff_browser: Client,
+    instance: Instance,
+    rung: list[tuple[str, ...]],
+    django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
+) -> None:
     rung.clear()
-    act(staff_browser, "apply_again", instance)
+    with django_capture_on_commit_callbacks(execute=True):
+        act(staff_browser, "apply_again", instance)
     assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(instance.pk))]
 
 

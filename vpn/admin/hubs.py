@@ -11,9 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from vpn import doorbell
-from vpn.actions.instances.instance import forget_instance, retry_instance
-from vpn.admin.base import ReadOnly, TabularInline, act_on_each
+from vpn.actions.instances.instance import ask_apply, forget_instance, retry_instance
+from vpn.admin.base import ReadOnly, TabularInline, act_on_each, principal_of
 from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Site
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import parse_finding
@@ -63,7 +62,7 @@ class InstanceAdmin(ReadOnly):
     def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Compare the hub with its desired state, and repair it."""
         for instance in chosen:
-            doorbell.enqueue_apply(instance.pk, instance.organization_id, instance.region_id)
+            ask_apply(instance, by=principal_of(request))
         messages.success(request, "Asked the workers to apply again.")
 
     @admin.action(description="Retry")

@@ -12,12 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 
+from portal.actions.staff_save import saving
 from vpn import doorbell
 from vpn.actions.instances.server import allow_networks
 from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.region import add_region
-from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
+from vpn.actions.servers.server import add_server, ask_host_key, confirm_host_key, cordon_server, forget_server
 from vpn.admin.base import ReadOnly, act_on_each, principal_of
 from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
 from vpn.models import Region, Server, SshAccess
@@ -66,7 +67,8 @@ class RegionAdmin(ReadOnly):
     def save_model(self, request: HttpRequest, obj: Region, form: Any, change: bool) -> None:
         """Add a region through its action."""
         if change:
-            super().save_model(request, obj, form, change)
+            with saving(obj, by=principal_of(request)):
+                super().save_model(request, obj, form, change)
             return
         given = {name: form.cleaned_data[name] for name in self.add_fields[2:]}
         add_region(obj.pk, obj.name, by=principal_of(request), **given)
@@ -182,7 +184,7 @@ class ServerAdmin(ReadOnly):
     def look_at_host_key(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let a worker record the key that each server shows now."""
         for server in chosen:
-            doorbell.enqueue_host_key(server.pk)
+            ask_host_key(server, by=principal_of(request))
         messages.success(request, "A worker looks at the host keys. Load the page again in a moment.")
 
     @admin.action(description="Confirm the host key")

@@ -165,6 +165,14 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
     return locked
 
 
+def ask_apply(instance: Instance, *, by: Principal) -> None:
+    """Let a worker compare the hub with its desired state, and repair it."""
+    with transaction.atomic():
+        acted(by, "apply requested", instance)
+        ring = partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id)
+        transaction.on_commit(ring)
+
+
 def delete_instance(instance: Instance, *, by: Principal) -> Instance:
     """Revoke all peers and remove the hub in the background; the row goes once the server confirms."""
     with transaction.atomic():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db import transaction
 from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
+from vpn import doorbell
 from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh
 from vpn.choices import Driver, NodeState, ServerState
 from vpn.keys import generate_ssh_key
@@ -67,6 +70,13 @@ def note_host_key(server: Server, host_key: str, *, by: Principal) -> None:
         seen_host_key=host_key
     ):
         acted(by, "host key seen", server)
+
+
+def ask_host_key(server: Server, *, by: Principal) -> None:
+    """Let a worker record the host key that the server shows now."""
+    with transaction.atomic():
+        acted(by, "host key asked", server)
+        transaction.on_commit(partial(doorbell.enqueue_host_key, server.pk))
 
 
 def confirm_host_key(server: Server, fingerprint: str, *, by: Principal) -> None:
