@@ -6,13 +6,13 @@ between is done by `end_left_over`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from vpn.choices import EndReason, Protocol
@@ -81,7 +81,7 @@ def _refused(rows: QuerySet[Connection]) -> QuerySet[Connection]:
 
 def _end(
     rows: QuerySet[Connection],
-    instances: Iterable[UUID],
+    instances: Collection[UUID],
     now: datetime,
     reason: EndReason | None = None,
     counted: dict[UUID, Counters] | None = None,
@@ -99,6 +99,22 @@ def _end(
             at, why = (now, reason) if reason is not None else _why(peers.get(row.peer_id), seen.get(row.peer_id), now)
             ends.append((max(at, row.began_at), why, *_counters(row, seen.get(row.peer_id), counted), row.pk, ""))
         update_rows(Connection, ["ended_at", "reason", "received_to", "sent_to"], ["id", "reason"], ends)
+        _forget_begins(found, instances)
+
+
+def _forget_begins(ended: Collection[Connection], instances: Collection[UUID]) -> None:
+    """Forget when ended connections over WireGuard began, so that the peer's next handshake begins a new one.
+
+    A peer may be admitted again within 180 seconds. OpenVPN tells each begin itself.
+    """
+    keys: list[tuple[object, ...]] = [
+        (None, row.peer_id, row.began_at) for row in ended if row.protocol == Protocol.WIREGUARD
+    ]
+    if keys:
+        update_rows(PeerObservation, ["connected_from"], ["peer", "connected_from"], keys)
+        # A report that is being compared with the former state would write it back: it is not recorded.
+        hubs = InstanceObservation.objects.filter(pk__in=instances, observed_at__isnull=False)
+        hubs.update(observed_at=F("observed_at") + timedelta(microseconds=1))
 
 
 def _why(peer: Peer | None, seen: PeerObservation | None, now: datetime) -> tuple[datetime, EndReason]:

@@ -128,11 +128,13 @@ def begin_left_out() -> bool:
     Their bytes count from now on. True if there may be more.
     """
     there = Connection.objects.filter(peer_id=OuterRef("peer_id"), began_at=OuterRef("connected_from"))
+    now = timezone.now()
     found = PeerObservation.objects.filter(
         ~Exists(there),
         Exists(Peer.objects.admitted().filter(pk=OuterRef("peer_id"))),
-        connected_from__isnull=False,
-        last_handshake__gt=timezone.now() - TIMEOUT,
+        # A begin in the future waits until then: a row with it would be found by no search before.
+        connected_from__lte=now + CLOCK_SKEW,
+        last_handshake__gt=now - TIMEOUT,
     )
     columns = ("peer_id", "connected_from", "endpoint", "received_bytes", "sent_bytes")
     rows = list(found.values_list(*columns)[:_BATCH])

@@ -22,6 +22,7 @@ from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.choices import EndReason
 from vpn.connections.ending import end_left_over, end_moved
 from vpn.models import Connection, Instance, InstanceObservation, Peer, PeerObservation, Site
+from vpn.observed import recording
 from vpn.observed.connections import address_of, begin_left_out
 from vpn.wire.report import PeerReport
 
@@ -122,6 +123,16 @@ def test_a_time_in_the_future_begins_no_connection(clock: Clock, phone: Peer, cl
     assert not Connection.objects.exists()
 
 
+def test_a_begin_in_the_future_gets_its_row_then(phone: Peer) -> None:
+    now = timezone.now()
+    observe_peers(phone, connected_from=now + timedelta(hours=1), last_handshake=now)
+    begin_left_out()
+    assert not Connection.objects.exists()
+    observe_peers(phone, connected_from=now - timedelta(seconds=1), last_handshake=now)
+    begin_left_out()
+    assert Connection.objects.count() == 1
+
+
 # Nothing is written where nothing changed -----------------------------------------------------------------------------
 
 
@@ -220,6 +231,34 @@ def test_whose_member_is_deactivated(
         change_member(member, active=False, by=BY)
     assert _end_of(connected) == (60, 100, "revoked")
     assert spans(phone) == [(-10, 60, "revoked")]
+
+
+def test_who_is_admitted_again_at_once_has_a_new_connection(
+    clock: Clock, connected: Peer, member: Membership, django_capture_on_commit_callbacks: Committing
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        change_member(member, active=False, by=BY)
+    clock.at(70)
+    change_member(member, active=True, by=BY)
+    clock.seen(connected, 75, handshake=0, received=100)
+    clock.seen(connected, 85, handshake=80, received=120)
+    assert spans(connected) == [(0, 60, "revoked"), (80, None, "")]
+
+
+def test_a_report_that_is_compared_during_an_act_does_not_undo_it(
+    clock: Clock, connected: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure = recording._ensure_traffic
+
+    def moved_meanwhile(*args: Any) -> None:
+        ensure(*args)
+        end_moved(connected.instance_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "_ensure_traffic", moved_meanwhile)
+        clock.seen(connected, 62, handshake=0, received=200)
+    clock.seen(connected, 80, received=300)
+    assert spans(connected) == [(0, 62, "moved"), (80, None, "")]
 
 
 def test_whose_member_is_removed(
