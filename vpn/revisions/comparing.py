@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -98,12 +99,23 @@ def rule_pairs(before: Sequence[RuleValues], after: Sequence[RuleValues]) -> tup
 
 
 def _aligned(before: Sequence[RuleValues], after: Sequence[RuleValues]) -> Iterator[RulePair]:
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    # Equal rules are numbered, so that each line is unique: a thousand equal ones took a minute.
+    matcher = SequenceMatcher(None, _numbered(before), _numbered(after), autojunk=False)
     for _, first, last, begin, end in matcher.get_opcodes():
         old = [(number + 1, before[number]) for number in range(first, last)]
         new = [(number + 1, after[number]) for number in range(begin, end)]
         for pair in zip_longest(old, new):
             yield RulePair(*pair)
+
+
+def _numbered(rules: Sequence[RuleValues]) -> list[tuple[RuleValues, int]]:
+    """Each rule with how many equal ones come before it."""
+    seen: Counter[RuleValues] = Counter()
+    found = []
+    for rule in rules:
+        found.append((rule, seen[rule]))
+        seen[rule] += 1
+    return found
 
 
 def _texts(document: Document, name: str) -> tuple[str, ...]:

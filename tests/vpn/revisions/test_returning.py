@@ -142,6 +142,28 @@ def test_a_subnet_that_another_site_took_meanwhile_is_refused_and_nothing_change
     assert (instance.mtu, berlin.subnets) == (1300, ["10.1.9.0/24"])
 
 
+def test_a_part_of_a_subnet_that_another_site_took_meanwhile_is_refused_too(
+    instance: Instance, organization: Organization, berlin: Site
+) -> None:
+    update_site(berlin, subnets=["10.1.9.0/24"], by=BY)
+    create_site_peer(instance, site=make_site(organization, name="Rome"), subnets=["10.1.0.128/25"], by=BY)
+    with pytest.raises(Conflict, match=r"Berlin: .* overlap 10\.1\.0\.128/25 of the site Rome"):
+        back(instance, 3)
+
+
+def test_ranges_that_were_nested_in_the_revision_are_nested_again(
+    instance: Instance, organization: Organization, berlin: Site
+) -> None:
+    rome = make_site(organization, name="Rome")
+    create_site_peer(instance, site=rome, subnets=["10.1.0.128/25"], confirm_broad_routes=True, by=BY)
+    number = Revision.objects.filter(instance=instance)[0].number
+    update_site(rome, subnets=["10.7.0.0/24"], by=BY)
+    update_site(berlin, subnets=["10.1.9.0/24"], by=BY)
+    assert back(instance, number) == []
+    berlin.refresh_from_db()
+    assert berlin.subnets == ["10.1.0.0/24"]
+
+
 def test_two_sites_get_back_what_each_gave_to_the_other(instance: Instance, berlin: Site) -> None:
     paris = Site.objects.get(name="Paris")
     update_site(berlin, subnets=["10.1.0.0/24", "10.3.0.0/24"], by=BY)

@@ -23,9 +23,10 @@ from vpn.actions.firewall.input import missing_ends
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.revisions.recording import revising
-from vpn.actions.sites.overlaps import way_of
+from vpn.actions.sites.overlaps import claims_on, way_of
 from vpn.actions.unchanged import same_networks
 from vpn.choices import RecordType
+from vpn.constants import SUBNET_NESTED
 from vpn.desired.ways import Way
 from vpn.models import Instance, Peer, Revision, Site
 from vpn.revisions.sections import Document, document_of, present_document
@@ -98,7 +99,7 @@ def _restore(
 ) -> Instance:
     """Write what differs: sites first, since pushed routes have to lead somewhere."""
     generation = locked.desired_generation
-    _restore_sites(wanted, by)
+    _restore_sites(wanted, document, by)
     changes = _changes(locked, document, gone)
     saved = update_instance(locked, by=by, **changes)
     if saved.desired_generation == generation and saved.name == locked.name:
@@ -107,20 +108,36 @@ def _restore(
     return saved
 
 
-def _restore_sites(wanted: list[tuple[Peer, list[str]]], by: Principal) -> None:
+def _restore_sites(wanted: list[tuple[Peer, list[str]]], document: Document, by: Principal) -> None:
     """Give sites their former subnets. First each gives up what it did not have, which another may have had."""
     for peer, subnets in wanted:
         kept = [text for text in peer.subnets if text in subnets]
         if kept and len(kept) < len(peer.subnets):
             _set_subnets(peer, kept, by)
     for peer, subnets in wanted:
+        _refuse_new_nesting(peer, subnets, document)
         _set_subnets(peer, subnets, by)
+
+
+def _refuse_new_nesting(peer: Peer, subnets: list[str], document: Document) -> None:
+    """Raise Conflict where a subnet would nest with another site's of today: in the revision, nobody confirmed that."""
+    networks, advertised = (set(map(parse_network, texts)) for texts in (subnets, peer.subnets))
+    others = (texts for pk, texts in document.sites.items() if pk != str(peer.site_id))
+    # An equal one is refused with the peer's change.
+    known = networks.union(*(map(parse_network, texts) for texts in others))
+    for claim in claims_on(peer.instance, list(networks), confirmed=advertised, except_peer=peer):
+        if claim.network not in known:
+            raise Conflict(
+                f"{peer.label}: the subnets of this revision overlap {claim.network} of {claim.owner}.",
+                code=SUBNET_NESTED,
+                next_step="Remove that subnet first, or change the sites one by one.",
+            )
 
 
 def _set_subnets(peer: Peer, subnets: list[str], by: Principal) -> None:
     where = peer.site.name if peer.site is not None else ""
     try:
-        # Whoever saved the revision confirmed the ranges that lie within another site's.
+        # Whoever saved the revision confirmed its nested ranges and broad routes.
         update_peer(peer, by=by, subnets=list(subnets), confirm_broad_routes=True)
     except InvalidInput as refusal:
         raise Conflict(f"{where}: {' '.join(refusal.errors.get('subnets', []))}", code="cannot-return") from None
