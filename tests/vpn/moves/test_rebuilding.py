@@ -13,12 +13,14 @@ from portal.models import Organization
 from tests.factories import BY, make_instance
 from tests.vpn.moves.moving import Servers, go_on, look
 from vpn.actions.instances.move import cancel_move, rebuild_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.server import forget_server
 from vpn.choices import Driver, InstanceState, OperationState
 from vpn.jobs import move as job
 from vpn.jobs.knock import give_probe
-from vpn.models import Instance, Region, RetiredHub
+from vpn.models import ChangeTrial, Instance, Region, RetiredHub
+from vpn.models import Server as ServerRow
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -106,6 +108,22 @@ def test_a_lost_instance_is_rebuilt_elsewhere(instance: Instance, servers: Serve
     assert instance.state == InstanceState.READY
     look()
     assert servers.answering(instance.hub) == ["near"]
+
+
+def test_an_operator_drains_a_server_whatever_is_on_trial(instance: Instance, servers: Servers) -> None:
+    """With one change on trial after the other, a tenant could keep a server from being emptied."""
+    give_probe(instance)
+    instance.save()
+    home = servers.rows["home"]
+    ServerRow.objects.update(agent_features=["trial"])
+    servers.add("near", instance.region, "203.0.113.5")
+    update_instance(Instance.objects.get(), by=BY, confirm_within=3600, firewall_policy="deny")
+    with pytest.raises(NotPossible, match="waiting for confirmation"):
+        rebuild_instance(Instance.objects.get(), by=BY)
+    assert drain_server(home, by=BY).moving == (instance,)
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["near"]
+    assert ChangeTrial.objects.running().exists(), "it goes on there"
 
 
 def test_draining_moves_all_hubs_or_says_which_stay(

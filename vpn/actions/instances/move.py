@@ -51,14 +51,17 @@ def move_instance(instance: Instance, region: Region, *, by: Principal) -> Insta
     return locked
 
 
-def rebuild_instance(instance: Instance, *, by: Principal, in_place: bool = True) -> Instance:
+def rebuild_instance(
+    instance: Instance, *, by: Principal, in_place: bool = True, during_trial: bool = False
+) -> Instance:
     """Begin to build an instance's hub anew, on another server of its region if one has room.
 
-    Without one, and if `in_place`, on the same server. Raises Conflict or NotPossible.
+    Without one, and if `in_place`, on the same server. `during_trial`: even if a change is on trial, which the new hub
+    begins anew. Raises Conflict or NotPossible.
     """
     with transaction.atomic():
         _lock_servers(instance.region)
-        locked = _lock_movable(instance.pk)
+        locked = _lock_movable(instance.pk, during_trial=during_trial)
         target = other_server(locked, locked.region) or (same_server(locked) if in_place else None)
         with one_act(by, "rebuild begun", locked) as act:
             act.operation = _begin(locked, target or target_in(locked, locked.region, by=by), OperationKind.REBUILD, by)
@@ -181,13 +184,13 @@ def _lock_servers(region: Region) -> None:
     list(Server.objects.select_for_update(no_key=True).filter(region=region).order_by("pk"))
 
 
-def _lock_movable(pk: UUID) -> Instance:
+def _lock_movable(pk: UUID, *, during_trial: bool = False) -> Instance:
     locked = lock_instance(pk)
-    check_movable(locked)
+    check_movable(locked, during_trial=during_trial)
     return locked
 
 
-def check_movable(instance: Instance) -> None:
+def check_movable(instance: Instance, *, during_trial: bool = False) -> None:
     """Raise Conflict if a move or a rebuild is under way, NotPossible if the instance's state allows none."""
     if (
         Move.objects.filter(instance=instance).exists()
@@ -197,7 +200,7 @@ def check_movable(instance: Instance) -> None:
     if instance.state not in MOVABLE or instance.server is None:
         state = instance.get_state_display().lower()
         raise NotPossible(f"An instance that is {state} cannot be moved or rebuilt. Wait until it is ready.")
-    if instance.state == InstanceState.READY:
+    if instance.state == InstanceState.READY and not during_trial:
         # On a new server, a trial would begin anew. A lost hub is rebuilt even so.
         refuse_during_trial(instance)
 

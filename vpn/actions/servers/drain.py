@@ -30,7 +30,8 @@ def drain_server(server: Server, *, by: Principal) -> Drained:
         Instance.objects.filter(server=server).select_related("region", "organization").order_by("created_at")
     ):
         try:
-            moving.append(rebuild_instance(instance, by=by, in_place=False))
+            # With one change on trial after the other, a tenant could keep the operator from emptying a server.
+            moving.append(rebuild_instance(instance, by=by, in_place=False, during_trial=True))
         except Conflict as refusal:
             staying[instance.pk] = (str(instance), refusal.message)
     return Drained(tuple(moving), staying)
