@@ -43,6 +43,8 @@ ACTS = {
     ("mail", "delete_selected"): "mail.deleted",
     ("queuedmail", "delete"): "queuedmail.cancelled",
     ("queuedmail", "delete_selected"): "queuedmail.cancelled",
+    ("queuedmail", "again"): "- see tests/test_admin_pages.py",
+    ("membership", "mail_again"): "- see tests/test_admin_pages.py",
     ("organization", "add"): "organization.created",
     ("organization", "change"): "organization.changed",
     ("user", "change"): "user.changed",

@@ -20,6 +20,7 @@ from portal.actions.reset_mail import reset_message
 from portal.exceptions import NotPossible
 from portal.mail import final_answer
 from portal.models import MailKind, Membership, Principal, QueuedMail
+from portal.signals import mail_requested
 
 logger = logging.getLogger(__name__)
 FAULT: Final = "The mail server did not take it"
@@ -50,6 +51,19 @@ def send_queued(mail_id: UUID, *, by: Principal) -> None:
         _note_failure(mail, error, by)
     else:
         _end(mail, "", by)
+
+
+def send_again(mail: QueuedMail, *, by: Principal) -> bool:
+    """Let a worker send a mail now, and try for another hour; False if one is sending it, or it was sent."""
+    now = timezone.now()
+    with transaction.atomic():
+        free = QueuedMail.objects.filter(Q(claimed_at=None) | Q(claimed_at__lte=now - _CLAIM_ENDS), pk=mail.pk)
+        if not free.update(requested_at=now, claimed_at=None, fault=""):
+            return False
+        acted(by, "requested again", mail)
+        organization_id = None if mail.membership is None else mail.membership.organization_id
+        mail_requested.send(sender=QueuedMail, mail_id=mail.pk, organization_id=organization_id)
+    return True
 
 
 def due_mail() -> QuerySet[QueuedMail]:

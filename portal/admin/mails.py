@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from portal.actions.queued_mail import send_again
 from portal.actions.staff_save import cancel_mails, delete_mails
-from portal.admin.base import WrittenElsewhere, principal_of
+from portal.admin.base import WrittenElsewhere, principal_of, row_link
 from portal.models import Mail, QueuedMail
 
 
@@ -28,13 +31,50 @@ class MailAdmin(WrittenElsewhere, admin.ModelAdmin[Mail]):
         delete_mails(queryset, by=principal_of(request))
 
 
+class Refused(admin.SimpleListFilter):
+    """Mail that the mail server did not take at the last try, or that waits for its first."""
+
+    title = "last try"
+    parameter_name = "last"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Failed or not."""
+        return [("failed", "Failed"), ("waiting", "Not tried yet")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those with a fault, or without."""
+        if self.value() == "failed":
+            return queryset.exclude(fault="")
+        return queryset.filter(fault="") if self.value() == "waiting" else queryset
+
+
 @admin.register(QueuedMail)
 class QueuedMailAdmin(WrittenElsewhere, admin.ModelAdmin[QueuedMail]):
-    """Mail that the mail server has not accepted yet, and why. Deleting one cancels it."""
+    """Mail that the mail server has not accepted yet, and why. Deleting one cancels it.
 
-    list_display = ("recipient", "kind", "requested_at", "fault")
-    list_select_related = ("membership__user",)
-    fields = readonly_fields = ("recipient", "kind", "requested_at", "claimed_at", "fault")
+    What was refused for good is gone from here: the page of the member has the reason.
+    """
+
+    list_display = ("recipient", "whose", "kind", "requested_at", "claimed_at", "fault")
+    list_filter = ("kind", Refused)
+    list_select_related = ("membership__user", "membership__organization")
+    search_fields = ("address", "membership__user__email", "membership__organization__name")
+    actions = ("again",)
+    fields = readonly_fields = ("recipient", "whose", "kind", "requested_at", "claimed_at", "fault")
+
+    @admin.display(description="member")
+    def whose(self, mail: QueuedMail) -> str:
+        """A link to the member."""
+        return row_link(mail.membership)
+
+    @admin.action(permissions=["delete"], description="Send again now")
+    def again(self, request: HttpRequest, queryset: QuerySet[QueuedMail]) -> None:
+        """Let a worker send them now, and try for another hour."""
+        for mail in queryset:
+            if send_again(mail, by=principal_of(request)):
+                self.message_user(request, f"{mail}: a worker sends it now.", messages.SUCCESS)
+            else:
+                self.message_user(request, f"{mail}: it is being sent, or was sent.", messages.INFO)
 
     def delete_model(self, request: HttpRequest, obj: QueuedMail) -> None:
         """Cancel it."""

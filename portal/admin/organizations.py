@@ -14,12 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html_join
 
 from portal.actions.link_mail import mail_link
 from portal.actions.organization import needs_admin
 from portal.actions.sign_in_link import one_time_link
 from portal.actions.staff_save import save_organization
-from portal.admin.base import principal_of
+from portal.admin.base import list_link, principal_of
 from portal.exceptions import NotPossible
 from portal.forms.organization import (
     LIMIT_FIELDS,
@@ -28,36 +29,36 @@ from portal.forms.organization import (
     StaffOrganizationNameForm,
 )
 from portal.mail import reaches_people
-from portal.models import Membership, Organization
-
-
-class MembershipInline(admin.TabularInline[Membership, Organization]):
-    """An organization's members, read-only."""
-
-    model = Membership
-    fields = readonly_fields = ("user", "role", "state", "created_at")
-    extra = 0
-    can_delete = False
-    show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Members are added on the People page, which enforces the rules."""
-        return False
+from portal.models import Group, Membership, Organization
 
 
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin[Organization]):
     """Tenants."""
 
-    list_display = ("name", "slug", "created_at")
-    search_fields = ("name", "slug")
-    readonly_fields = ("id", "created_at")
+    list_display: tuple[str, ...] = ("name", "slug", "created_at", "related")
+    search_fields = ("name", "slug", "memberships__user__email")
+    search_help_text = "Name, short name, or the address of a member."
+    ordering = ("name", "pk")
+    show_full_result_count = False
+    readonly_fields = ("id", "created_at", "related")
     prepopulated_fields = {"slug": ("name",)}
-    inlines = (MembershipInline,)
+
+    @admin.display(description="its rows")
+    def related(self, organization: Organization) -> str:
+        """Links to the lists of what belongs to it."""
+        return format_html_join(", ", "{}", ((link,) for link in self.links_of(organization)))
+
+    def links_of(self, organization: Organization) -> list[str]:
+        """One link for each list."""
+        return [
+            list_link(Membership, "members", organization=organization.pk),
+            list_link(Group, "groups", organization=organization.pk),
+        ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Organization | None = None) -> Any:
         """Show the fields for inviting an admin if the organization has none who can sign in."""
-        own = ("id", "name", "slug", "created_at") if obj else ("name", "slug")
+        own = ("id", "name", "slug", "created_at", "related") if obj else ("name", "slug")
         asked = (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
         about = "Limits of this organization. Existing objects above a new limit stay, but no more can be added."
         return [(None, {"fields": asked}), ("Quotas", {"fields": LIMIT_FIELDS, "description": about})]

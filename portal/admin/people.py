@@ -12,12 +12,31 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html_join
 
 from portal.actions.api_token import revoke_token
+from portal.actions.link_mail import mail_link
 from portal.actions.second_factor import reset_second_factor
 from portal.actions.staff_save import save_account
-from portal.admin.base import ReadOnly, WrittenElsewhere, is_superuser, principal_of
-from portal.models import ApiToken, Group, Membership, User
+from portal.admin.base import ReadOnly, WrittenElsewhere, is_superuser, linked, list_link, principal_of, row_link
+from portal.exceptions import NotPossible
+from portal.mail import reaches_people
+from portal.models import ApiToken, Group, Membership, Organization, User
+
+
+class LinkFault(admin.SimpleListFilter):
+    """Members whose link the mail server refused."""
+
+    title = "mail of the link"
+    parameter_name = "mail"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Only what failed: the others got theirs, or need none."""
+        return [("failed", "Failed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those with a fault."""
+        return queryset.exclude(link_fault="") if self.value() else queryset
 
 
 @admin.register(User)
@@ -27,13 +46,24 @@ class UserAdmin(admin.ModelAdmin[User]):
     list_display = ("email", "name", "proven", "is_active", "is_staff", "last_login", "date_joined")
     list_filter = ("proven", "is_active", "is_staff")
     search_fields = ("email", "name")
-    fields = ("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
+    ordering = ("email", "pk")
+    show_full_result_count = False
+    fields = (
+        *("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined"),
+        "related",
+    )
     actions = ("reset_factors",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only superusers may make an account staff."""
-        fixed = ("id", "email", "proven", "last_login", "date_joined")
+        fixed = ("id", "email", "proven", "last_login", "date_joined", "related")
         return fixed if is_superuser(request) else (*fixed, "is_staff", "is_superuser")
+
+    @admin.display(description="its rows")
+    def related(self, user: User) -> str:
+        """Links to its memberships, and to its API tokens."""
+        found = [list_link(Membership, "memberships", user=user.pk), list_link(ApiToken, "API tokens", user=user.pk)]
+        return format_html_join(", ", "{}", ((link,) for link in found))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Accounts are created together with a membership."""
@@ -64,28 +94,73 @@ class UserAdmin(admin.ModelAdmin[User]):
 
 @admin.register(Membership)
 class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
-    """Memberships, read-only."""
+    """Memberships, read-only, with the mail of their links."""
 
-    list_display = ("user", "organization", "role", "state", "created_at")
-    list_filter = ("role", "state")
+    list_display = ("user", "account", "of", "role", "state", "link_mailed_at", "link_fault", "created_at")
+    list_filter = ("role", "state", LinkFault, linked("organization", Organization), linked("user", User))
     list_select_related = ("user", "organization")
     search_fields = ("user__email", "user__name", "organization__name")
+    ordering = ("-created_at", "pk")
+    actions = ("mail_again",)
+
+    @admin.display(description="account")
+    def account(self, membership: Membership) -> str:
+        """A link to the account."""
+        return row_link(membership.user)
+
+    @admin.display(description="organization", ordering="organization__name")
+    def of(self, membership: Membership) -> str:
+        """A link to the organization."""
+        return row_link(membership.organization)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The act needs the right to change members; viewing does not include it."""
+        allowed = request.user.has_perm("portal.change_membership")
+        return super().get_actions(request) if allowed else {}
+
+    @admin.action(description="Mail a new sign-in link")
+    def mail_again(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
+        """Mail links to the selected members, as their admin could."""
+        if not reaches_people():
+            self.message_user(request, "EMAIL_URL names no mail server, so no link is mailed.", messages.ERROR)
+            return
+        for membership in queryset.select_related("user", "organization"):
+            try:
+                sent = mail_link(membership, by=principal_of(request))
+            except NotPossible as refusal:
+                self.message_user(request, f"{membership.user.email}: {refusal}", messages.ERROR)
+                continue
+            told = f"A link is on its way to {membership.user.email}." if sent else membership.link_fault
+            self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 
 
 @admin.register(Group)
 class GroupAdmin(ReadOnly, admin.ModelAdmin[Group]):
     """Groups of members, read-only."""
 
-    list_display = ("name", "organization", "created_at")
+    list_display = ("name", "of", "created_at")
+    list_filter = (linked("organization", Organization),)
     list_select_related = ("organization",)
+    ordering = ("name", "pk")
     search_fields = ("name", "organization__name")
+
+    @admin.display(description="organization", ordering="organization__name")
+    def of(self, group: Group) -> str:
+        """A link to the organization."""
+        return row_link(group.organization)
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(WrittenElsewhere, admin.ModelAdmin[ApiToken]):
     """API tokens: whose they are and when they were last used. Deleting one ends it at once."""
 
-    list_display = ("__str__", "membership", "ceiling", "created_at", "expires_at", "last_used_at")
+    list_display = ("__str__", "whose", "ceiling", "created_at", "expires_at", "last_used_at")
+    list_filter = (
+        "ceiling",
+        linked("organization", Organization, "membership__organization"),
+        linked("user", User, "membership__user"),
+    )
+    ordering = ("-created_at", "pk")
     list_select_related = ("membership__user", "membership__organization")
     search_fields = ("name", "membership__user__email", "membership__organization__name")
     fields = (
@@ -98,6 +173,11 @@ class ApiTokenAdmin(WrittenElsewhere, admin.ModelAdmin[ApiToken]):
         "last_used_at",
         "last_used_from",
     )
+
+    @admin.display(description="member")
+    def whose(self, token: ApiToken) -> str:
+        """A link to the membership."""
+        return row_link(token.membership)
 
     def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
         """End the token."""

@@ -107,6 +107,7 @@ WORDS: Final = {
     "preparation.preparation_failed": _("Preparation of the server failed"),
     "queuedmail.cancelled": _("Mail cancelled"),
     "queuedmail.given_up": _("Mail refused"),
+    "queuedmail.requested_again": _("Mail requested again"),
     "queuedmail.sent": _("Mail sent"),
     "region.added": _("Region added"),
     "region.changed": _("Region changed"),

@@ -1,4 +1,4 @@
-"""Instances, peers, sites and operations in Django admin."""
+"""Instances, their names, peers and sites in Django admin."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.html import format_html, format_html_join
 
+from portal.admin.base import linked, list_link, row_link
+from portal.models import Membership, Organization
 from vpn.actions.instances.instance import ask_apply, forget_instance, retry_instance
-from vpn.admin.base import ReadOnly, TabularInline, act_on_each, principal_of
-from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Site
-from vpn.presenters.findings import sentence_of
+from vpn.admin.base import ReadOnly, act_on_each, principal_of
+from vpn.models import Instance, Operation, Peer, PublicName, Server, Site
+from vpn.presenters.findings import failure_of, sentence_of
 from vpn.wire.finding import parse_finding
 
 
@@ -36,12 +38,39 @@ class PublicNameAdmin(ReadOnly):
 class InstanceAdmin(ReadOnly):
     """Instances, with the acts for those that are stuck."""
 
-    list_display = ("name", "organization", "hostname", "region", "state", "progress", "failure", "observed_at")
-    list_filter = ("state", "region")
-    list_select_related = ("organization", "region", "observation")
-    observed = ("observed_at",)
+    list_display = (*("name", "of", "hostname", "on", "state", "progress", "why", "observed_at", "related"),)
+    list_filter = ("state", "region", linked("organization", Organization), linked("server", Server))
+    list_select_related = ("organization", "server", "observation")
+    observed = ("observed_at", "why", "related")
+    ordering = ("-created_at", "pk")
     search_fields = ("name", "hostname", "hub", "organization__name")
     actions = ("apply_again", "retry", "forget")
+
+    @admin.display(description="organization", ordering="organization__name")
+    def of(self, instance: Instance) -> str:
+        """A link to the organization."""
+        return row_link(instance.organization)
+
+    @admin.display(description="server", ordering="server__name")
+    def on(self, instance: Instance) -> str:
+        """A link to the server."""
+        return row_link(instance.server)
+
+    @admin.display(description="why it is behind")
+    def why(self, instance: Instance) -> str:
+        """Why the last apply failed, and what to do."""
+        return failure_of(instance)
+
+    @admin.display(description="its rows")
+    def related(self, instance: Instance) -> str:
+        """Links to its peers and operations."""
+        of = {"instance": instance.pk}
+        found = (
+            list_link(Peer, "peers", **of),
+            list_link(Operation, "operations", **of),
+            list_link(Operation, "failed", state__exact="failed", **of),
+        )
+        return format_html_join(", ", "{}", ((link,) for link in found))
 
     @admin.display(description="observed at", ordering="observation__observed_at")
     def observed_at(self, instance: Instance) -> datetime | None:
@@ -84,11 +113,37 @@ class InstanceAdmin(ReadOnly):
 class PeerAdmin(ReadOnly):
     """Peers: their settings and last observation; never their keys."""
 
-    list_display = ("label", "instance", "type", "enabled", "key_custody", "last_handshake", "endpoint")
-    list_filter = ("type", "enabled", "key_custody")
-    list_select_related = ("instance", "member__user", "site", "observation")
-    observed = ("last_handshake", "endpoint")
-    search_fields = ("device", "member__user__email", "member__user__name", "site__name", "public_key")
+    list_display = (
+        *("label", "hub", "type", "protocol", "enabled", "key_custody", "last_handshake", "endpoint", "related"),
+    )
+    list_filter = (
+        *("type", "protocol", "enabled", "key_custody"),
+        linked("organization", Organization, "instance__organization"),
+        *(linked("instance", Instance), linked("server", Server, "instance__server")),
+        *(linked("member", Membership), linked("site", Site)),
+    )
+    list_select_related = ("instance", "member__user", "member__organization", "site", "observation")
+    observed = ("last_handshake", "endpoint", "related")
+    search_help_text = "Device, name or address of its owner, site, public key, or hostname of the instance."
+    search_fields = (
+        "instance__hostname",
+        "device",
+        "member__user__email",
+        "member__user__name",
+        "site__name",
+        "public_key",
+    )
+
+    @admin.display(description="instance", ordering="instance__name")
+    def hub(self, peer: Peer) -> str:
+        """A link to the instance."""
+        return row_link(peer.instance)
+
+    @admin.display(description="its rows")
+    def related(self, peer: Peer) -> str:
+        """Links to its owner, and to the operations of its hub."""
+        whose = row_link(peer.member or peer.site)
+        return format_html("{}, {}", whose, list_link(Operation, "operations of the hub", instance=peer.instance_id))
 
     @admin.display(description="last handshake", ordering="observation__last_handshake")
     def last_handshake(self, peer: Peer) -> datetime | None:
@@ -105,33 +160,19 @@ class PeerAdmin(ReadOnly):
 class SiteAdmin(ReadOnly):
     """Sites."""
 
-    list_display = ("name", "organization", "platform", "place")
+    list_display = ("name", "of", "platform", "place", "related")
+    list_filter = (linked("organization", Organization),)
     list_select_related = ("organization",)
+    observed = ("related",)
+    ordering = ("name", "pk")
     search_fields = ("name", "organization__name", "place")
 
+    @admin.display(description="organization", ordering="organization__name")
+    def of(self, site: Site) -> str:
+        """A link to the organization."""
+        return row_link(site.organization)
 
-class StepInline(TabularInline):
-    """An operation's steps."""
-
-    model = OperationStep
-    extra = 0
-    can_delete = False
-    fields = readonly_fields = ("position", "name", "state", "started_at", "finished_at", "message")
-
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Steps come with their operation."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Steps are written by jobs."""
-        return False
-
-
-@admin.register(Operation)
-class OperationAdmin(ReadOnly):
-    """Runs of background work."""
-
-    list_display = ("instance", "kind", "state", "started_at", "finished_at", "summary")
-    list_filter = ("kind", "state")
-    list_select_related = ("instance",)
-    inlines = (StepInline,)
+    @admin.display(description="its rows")
+    def related(self, site: Site) -> str:
+        """A link to its routers' tunnels."""
+        return list_link(Peer, "peers", site=site.pk)

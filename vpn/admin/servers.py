@@ -7,12 +7,13 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db import models
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 
 from portal.actions.staff_save import saving
+from portal.admin.base import list_link
 from vpn import doorbell
 from vpn.actions.instances.server import allow_networks
 from vpn.actions.servers.drain import drain_server
@@ -21,7 +22,7 @@ from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import add_server, ask_host_key, confirm_host_key, cordon_server, forget_server
 from vpn.admin.base import ReadOnly, act_on_each, principal_of
 from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
-from vpn.models import Region, Server, SshAccess
+from vpn.models import Instance, Operation, Peer, Region, Server, SshAccess
 from vpn.models.region import RegionQuerySet
 from vpn.presenters.servers import step_sentence, why
 from vpn.wire.identity import SCHEMA
@@ -80,16 +81,38 @@ class ServerAdmin(ReadOnly):
 
     form = ServerForm
     changeable = ("networks",)
-    list_display = ("name", "region", "shown_state", "reason", "address", "address_v6", "agent", "carried", "capacity")
+    list_display = (
+        *("name", "region", "shown_state", "reason", "heard", "carried", "peers", "capacity"),
+        *("address", "address_v6", "agent", "related"),
+    )
     list_select_related = ("region", "ssh")
-    list_filter = ("region", "state", "cordoned")
-    observed = ("reason", "reached", "authorized_key", "sudo_rule", "seen_host_key", "trusted_host_key", "steps")
+    list_filter = ("state", "cordoned", "region")
+    search_fields = ("name", "address", "address_v6", "region__name")
+    observed = (
+        "related",
+        "heard",
+        "reason",
+        "reached",
+        "authorized_key",
+        "sudo_rule",
+        "seen_host_key",
+        "trusted_host_key",
+        "steps",
+    )
     actions = ("look_at_host_key", "confirm", "prepare", "cordon", "uncordon", "drain", "forget")
 
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        """The most loaded ones first."""
+        return ["-instance_count", "-peer_count", "name", "pk"]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
-        """Servers with the number of their instances."""
-        servers: QuerySet[Server] = super().get_queryset(request)
-        return servers.annotate(instance_count=Count("instances"))
+        """Servers with their load, and when one of their hubs was last observed. All can be sorted by."""
+        one = Server.objects.filter(pk=OuterRef("pk")).order_by()
+        return Server.objects.annotate(
+            instance_count=Subquery(one.annotate(found=Count("instances")).values("found")),
+            peer_count=Subquery(one.annotate(found=Count("instances__peers")).values("found")),
+            hub_seen_at=Subquery(one.annotate(found=Max("instances__observation__observed_at")).values("found")),
+        ).order_by(*self.get_ordering(request))
 
     @admin.display(description="state", ordering="state")
     def shown_state(self, server: Server) -> str:
@@ -102,10 +125,33 @@ class ServerAdmin(ReadOnly):
         """Why it is in this state, and what to do."""
         return why(server)
 
-    @admin.display(description="instances")
-    def carried(self, server: Any) -> int:
-        """The number of its instances."""
-        return int(server.instance_count)
+    @admin.display(description="last seen", ordering="hub_seen_at")
+    def heard(self, server: Any) -> str:
+        """Since when it is silent; else when one of its hubs was last observed."""
+        if server.silent_since is not None:
+            return f"silent since {server.silent_since:%Y-%m-%d %H:%M} UTC"
+        return f"{server.hub_seen_at:%Y-%m-%d %H:%M:%S} UTC" if server.hub_seen_at else "no hub observed yet"
+
+    @admin.display(description="hubs", ordering="instance_count")
+    def carried(self, server: Any) -> str:
+        """The number of its instances, with a link to them."""
+        return list_link(Instance, f"{server.instance_count:,}", server=server.pk)
+
+    @admin.display(description="peers", ordering="peer_count")
+    def peers(self, server: Any) -> str:
+        """The number of its hubs' peers, with a link to them."""
+        return list_link(Peer, f"{server.peer_count:,}", server=server.pk)
+
+    @admin.display(description="its rows")
+    def related(self, server: Server) -> str:
+        """Links to what it carries, and to what failed there."""
+        of = {"server": server.pk}
+        found = (
+            list_link(Instance, "instances", **of),
+            list_link(Peer, "peers", **of),
+            list_link(Operation, "failed operations", state__exact="failed", **of),
+        )
+        return format_html_join(", ", "{}", ((link,) for link in found))
 
     @admin.display(description="agent")
     def agent(self, server: Server) -> str:
