@@ -64,8 +64,8 @@ def current_membership(request: HttpRequest) -> Membership | None:
 
 
 def home_of(membership: Membership) -> str:
-    """The first page of a member: instances for admins and auditors, else their own devices."""
-    return reverse("instances" if membership.sees_everything else "my")
+    """The first page of a member: instances for admins, auditors and operators, else their own devices."""
+    return reverse("instances" if membership.sees_everything or membership.is_operator else "my")
 
 
 class AccessEnded(PermissionDenied):

@@ -2,7 +2,7 @@
 
 from django.dispatch import Signal
 
-# All except `membership_losses` and `mail_requested` are also sent with by=Principal.
+# All except `membership_losses`, `instances_asked` and `mail_requested` are also sent with by=Principal.
 # Sent with membership=Membership after its role or state changed, or just before it is removed.
 membership_changed = Signal()
 # Sent with membership=Membership and former_slug=str after its slug changed, inside the transaction that did it.
@@ -12,6 +12,8 @@ membership_removing = Signal()
 # Sent with membership=Membership by the page that confirms the removal of a person. Each receiver returns a list of
 # sentences about what will stop working.
 membership_losses = Signal()
+# Sent with organization_id=UUID. Each receiver returns the organization's instances as {id: name}, by name.
+instances_asked = Signal()
 # Sent with group=Group and membership_ids=set of those who joined or left it, inside the transaction that changed it.
 group_changed = Signal()
 # Sent with mail_id=UUID and organization_id=UUID (or None) inside the transaction that queued a mail.

@@ -82,7 +82,8 @@ def build_world() -> World:
     make_site_peer(instance, make_site(organization))
     update_instance(instance, mtu=1300, by=BY)
     settle(instance)
-    members = {"member": member, "auditor": auditor, "admin": admin, "stranger": stranger}
+    operator = make_member(organization, Role.OPERATOR, instance_ids=[str(instance.pk)])
+    members = {"member": member, "operator": operator, "auditor": auditor, "admin": admin, "stranger": stranger}
     users = {role: membership.user for role, membership in members.items()}
     users["staff"] = make_user("staff@example.org", is_staff=True)
     group = create_group(organization, name="Sales", members=[person.pk], by=BY)
@@ -198,7 +199,7 @@ def form_of(world: World, name: str) -> dict[str, Any]:
             "route_all": "false",
             "protocol": "wireguard",
         },
-        "site_peer_new": {"site_id": str(world.site.pk), "subnets": "10.77.0.0/24", "protocol": "wireguard"},
+        "site_peer_new": {"site_id": str(world.site.pk), "subnets": "192.168.77.0/24", "protocol": "wireguard"},
         "which_profile": {"mark": "0" * 64, "digest": "1" * 64, "host": "2" * 64},
         "peer_edit": {"device": "tablet", "route_all": "true"},
         "site_new": {"name": "Oslo", "platform": "linux", "subnets": ""},

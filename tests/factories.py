@@ -64,10 +64,13 @@ def make_member(
     name: str = "",
     state: str = MembershipState.ACTIVE,
     password: str | None = PASSWORD,
+    instance_ids: list[str] | None = None,
 ) -> Membership:
-    """A member with an account of their own."""
+    """A member with an account of their own; `instance_ids` are those of an operator."""
     user = make_user(email, password=password, name=name)
-    return Membership.objects.create(organization=organization, user=user, role=role, state=state)
+    return Membership.objects.create(
+        organization=organization, user=user, role=role, state=state, instance_ids=instance_ids
+    )
 
 
 def an_admin(organization: Organization) -> Membership:

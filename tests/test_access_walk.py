@@ -36,7 +36,7 @@ from vpn.models import Instance, Peer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-ACTING = ("member", "auditor", "admin", "stranger", "staff")
+ACTING = ("member", "operator", "auditor", "admin", "stranger", "staff")
 PAGES = tables.rows(tables.PAGES)
 PAGES_OF_ANOTHERS_PEER = tables.rows(tables.PAGES_OF_ANOTHERS_PEER)
 CALLS = tables.rows(tables.CALLS)

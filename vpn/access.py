@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -22,9 +22,12 @@ from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 
 
 def instances_of(member: Membership) -> InstanceQuerySet:
-    """The organization's instances, for members who may read everything."""
-    require_reader(member)
+    """The organization's instances, for members who may read everything; an operator's own."""
     found = Instance.objects.filter(organization=member.organization_id)
+    if member.is_operator:
+        found = found.filter(pk__in=member.operated)
+    else:
+        require_reader(member)
     if member.acting_instances is not None:
         found = found.filter(pk__in=member.acting_instances)
     return found.select_related("region", "server", "observation", "public_name")
@@ -48,15 +51,31 @@ def find_token_instances(member: Membership, wanted: Iterable[UUID]) -> list[UUI
 
 def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
     """One instance of the organization."""
-    found = Instance.objects.select_related("region", "server", "observation", "public_name", "move")
-    instance = get_object_or_404(found, pk=pk, organization=member.organization_id)
+    instance = _found_instance(member, pk)
     _require(member, write=write)
     return instance
 
 
+def get_instance_of_peers(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
+    """One instance whose peers this member may read, or with `write` change: operators may do so on theirs."""
+    instance = _found_instance(member, pk)
+    if not member.is_operator:
+        _require(member, write=write)
+    return instance
+
+
+def _found_instance(member: Membership, pk: UUID) -> Instance:
+    """One instance of the organization; for an operator, those of others are not there."""
+    found = Instance.objects.select_related("region", "server", "observation", "public_name", "move")
+    if member.is_operator:
+        found = found.filter(pk__in=member.operated)
+    return get_object_or_404(found, pk=pk, organization=member.organization_id)
+
+
 def peers_of(member: Membership, instance: Instance) -> PeerQuerySet:
-    """All peers of an instance that `get_instance` returned."""
-    require_reader(member)
+    """All peers of an instance that `get_instance` or `get_instance_of_peers` returned."""
+    if instance.pk not in member.operated:
+        require_reader(member)
     return _joined().filter(instance=instance)
 
 
@@ -66,14 +85,18 @@ def own_peers(member: Membership) -> PeerQuerySet:
 
 
 def get_peer(member: Membership, pk: UUID, *, write: bool = False, instance: Instance | None = None) -> Peer:
-    """One peer of the organization; for a member, one of their own, to read and to fetch its profile."""
+    """One peer of the organization; for an operator, of their instances.
+
+    Members and operators have their own besides, to read and to fetch its profile.
+    """
     found = _joined().filter(instance__organization=member.organization_id)
     if instance is not None:
         found = found.filter(instance=instance)
     peer = get_object_or_404(found, pk=pk)
-    if not member.sees_everything and peer.member_id != member.pk:
+    manages = member.manages_peers_of(peer.instance_id)
+    if not manages and not member.sees_everything and peer.member_id != member.pk:
         raise Http404
-    if write:
+    if write and not manages:
         require_admin(member)
     return peer
 
@@ -81,7 +104,8 @@ def get_peer(member: Membership, pk: UUID, *, write: bool = False, instance: Ins
 def find_peer(member: Membership, pk: UUID) -> Peer | None:
     """The same as `get_peer` to read; None where there is none."""
     found = _joined().filter(instance__organization=member.organization_id, pk=pk)
-    return (found if member.sees_everything else found.filter(member=member)).first()
+    theirs = Q(member=member) | Q(instance__in=member.operated)
+    return (found if member.sees_everything else found.filter(theirs)).first()
 
 
 def sites_of(member: Membership) -> QuerySet[Site]:
@@ -115,7 +139,8 @@ def get_revision(member: Membership, pk: UUID, *, write: bool = False) -> Revisi
 
 def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:
     """The preview that this user requested in this organization; None if it has expired, or is another's."""
-    require_admin(member)
+    if not member.is_operator:
+        require_admin(member)
     try:
         found = AskedPlan.objects.filter(pk=UUID(pk), organization=member.organization_id, user=member.user_id).first()
     except ValueError:
@@ -132,8 +157,20 @@ def get_fetchable(member: Membership, pk: UUID) -> Peer:
 
 
 def may_fetch_profile(member: Membership, peer: Peer) -> bool:
-    """May this member fetch this peer's profile? Admins any, every member their own; auditors only read."""
-    return member.is_admin or peer.member_id == member.pk
+    """May this member fetch this peer's profile?
+
+    Admins any, operators those of their instances, every member their own; auditors only read.
+    """
+    return member.manages_peers_of(peer.instance_id) or peer.member_id == member.pk
+
+
+def may_change_subnets(member: Membership, site_id: UUID) -> bool:
+    """May this member change what a site advertises? All hubs that it is connected to follow.
+
+    Operators, and tokens with limits, may do so only where they manage all of these hubs.
+    """
+    allowed = member.operated if member.is_operator else member.acting_instances
+    return allowed is None or not Peer.objects.filter(site=site_id).exclude(instance__in=allowed).exists()
 
 
 def _joined() -> PeerQuerySet:

@@ -14,6 +14,7 @@ from portal.models import Group, Membership, MembershipState, Principal
 from portal.signals import (
     group_changed,
     group_removing,
+    instances_asked,
     mail_requested,
     membership_changed,
     membership_losses,
@@ -63,6 +64,13 @@ def remove_devices(membership: Membership, by: Principal, **kwargs: Any) -> None
         except NotPossible:
             peer.delete()  # Its instance is being deleted, together with the peer.
     forget_end(membership.organization_id, f"user:{membership.pk}", by=by)
+
+
+@receiver(instances_asked)
+def name_instances(organization_id: UUID, **kwargs: Any) -> dict[UUID, str]:
+    """The organization's instances, by name."""
+    rows = Instance.objects.filter(organization=organization_id).order_by("name", "id")
+    return dict(rows.values_list("pk", "name"))
 
 
 @receiver(group_changed)

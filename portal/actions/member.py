@@ -16,16 +16,25 @@ from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import ApiToken, Membership, MembershipState, Organization, Principal, Quota, Role, User
+from portal.operated import chosen_instances, instance_names
 from portal.signals import membership_changed, membership_removing
 from portal.validators import clean_email, clean_name, clean_role
 
 
 def add_member(
-    organization: Organization, *, by: Principal, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
+    organization: Organization,
+    *,
+    by: Principal,
+    email: str,
+    name: str = "",
+    role: str,
+    groups: Iterable[UUID] = (),
+    instances: Iterable[UUID] = (),
 ) -> Membership:
     """Invite a person, who joins by a link (portal.actions.sign_in_link).
 
-    Raises InvalidInput, QuotaReached, or Conflict if they are a member already. It does not look up other accounts of
+    `instances` are those whose peers an operator manages. Raises InvalidInput, QuotaReached, or Conflict if they are a
+    member already. It does not look up other accounts of
     the address, so it reveals nothing about them, not even by its duration.
     """
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
@@ -34,11 +43,14 @@ def add_member(
         lock_organization(organization.pk)
         if Membership.objects.filter(organization=organization, user__email__iexact=address).exists():
             raise Conflict(f"{address} is here already.", field="email", code="member-exists")
+        ids = chosen_instances(organization.pk, wanted_role, instances)
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
-        member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
-        with one_act(by, "created", member):
+        member = Membership.objects.create(organization=organization, user=user, role=wanted_role, instance_ids=ids)
+        with one_act(by, "created", member) as act:
             set_groups(member, groups, by=by)
+            if ids:
+                act.details["instances"] = instance_names(member)
         return member
 
 
@@ -50,8 +62,12 @@ def change_member(
     active: bool | None = None,
     name: str | None = None,
     groups: Iterable[UUID] | None = None,
+    instances: Iterable[UUID] | None = None,
 ) -> Membership:
-    """Change the given values. Raises InvalidInput, or Conflict if no admin would be left."""
+    """Change the given values; `instances` are all whose peers an operator manages.
+
+    Raises InvalidInput, or Conflict if no admin would be left.
+    """
     with transaction.atomic():
         if name is not None:
             lock_organizations_of(membership.user_id)
@@ -60,6 +76,8 @@ def change_member(
             if name is not None:
                 _rename(member, clean_name(name), by)
             _change(member, by, role=role, active=active)
+            if _set_instances(member, instances):
+                act.details["instances"] = instance_names(member)
             if groups is not None and set_groups(member, groups, by=by):
                 act.details["groups"] = sorted(member.groups.values_list("name", flat=True))
         return member
@@ -78,6 +96,19 @@ def _change(member: Membership, by: Principal, *, role: str | None, active: bool
         if member.state == MembershipState.DEACTIVATED:
             ApiToken.objects.filter(membership=member).delete()
         membership_changed.send(sender=Membership, membership=member, by=by)
+
+
+def _set_instances(member: Membership, instances: Iterable[UUID] | None) -> bool:
+    """Write the instances of a locked member whose role is written; False if they stay. Raises InvalidInput."""
+    former = member.instance_ids
+    kept = former or () if member.is_operator else ()
+    wanted = set(kept) if instances is None else {str(pk) for pk in instances}
+    if (former is not None) == member.is_operator and wanted == set(kept):
+        return False
+    ids = chosen_instances(member.organization_id, member.role, map(UUID, wanted))
+    member.instance_ids = ids
+    member.save(update_fields=["instance_ids"])
+    return True
 
 
 def remove_member(membership: Membership, *, by: Principal) -> None:

@@ -174,6 +174,7 @@ PARTS: Final = frozenset(
         "instance.retired",
         "instance.stays",
         "member.account_put_in_place",
+        "member.instance_forgotten",
         "member.slug_changed",
         "operation.begun",
         "operation.resumed",

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
 from django import forms
 
 from portal.models import Role
 from portal.validators import EMAIL_LENGTH, NAME_LENGTH
 
-ROLES_HELP = "Admins manage everything, auditors read everything, members fetch their own profiles."
+ROLES_HELP = (
+    "Admins manage everything, auditors read everything, operators manage the peers of some instances, members fetch "
+    "their own profiles."
+)
 
 
-class PersonNewForm(forms.Form):
+class InstancesField(forms.MultipleChoiceField):
+    """The instances whose peers an operator manages; of no meaning for other roles."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            label="Instances",
+            required=False,
+            widget=forms.CheckboxSelectMultiple,
+            help_text="Operators manage the peers of these instances, and nothing else.",
+            **options,
+        )
+
+
+class RoleForm(forms.Form):
+    """A role and, for operators, their instances."""
+
+    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MEMBER, help_text=ROLES_HELP)
+    instances = InstancesField()
+
+    def __init__(self, *args: Any, known: Mapping[UUID, str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["instances"].choices = [(str(pk), name) for pk, name in known.items()]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Leaves the instances to operators, and has them as ids."""
+        cleaned = super().clean() or {}
+        is_operator = cleaned.get("role") == Role.OPERATOR
+        cleaned["instances"] = [UUID(one) for one in cleaned.get("instances", ())] if is_operator else []
+        return cleaned
+
+
+class PersonNewForm(RoleForm):
     """A person to invite."""
 
     email = forms.EmailField(
@@ -19,14 +57,12 @@ class PersonNewForm(forms.Form):
         widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
     )
     name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
-    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MEMBER, help_text=ROLES_HELP)
 
 
-class PersonForm(forms.Form):
+class PersonForm(RoleForm):
     """The settings of a person."""
 
     name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
-    role = forms.ChoiceField(label="Role", choices=Role.choices, help_text=ROLES_HELP)
     active = forms.TypedChoiceField(
         label="Access",
         choices=[("true", "Allowed"), ("false", "Deactivated")],

@@ -21,6 +21,7 @@ class Role(models.TextChoices):
 
     ADMIN = "admin", "Admin"
     AUDITOR = "auditor", "Auditor"
+    OPERATOR = "operator", "Operator"
     MEMBER = "member", "Member"
 
 
@@ -48,6 +49,8 @@ class Membership(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    # The instances whose peers an operator manages, as a list of ids; None for all other roles.
+    instance_ids = models.JSONField(null=True, blank=True, default=None)
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
     # The person's label in DNS names of their devices, unique in the organization.
     slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
@@ -106,6 +109,26 @@ class Membership(models.Model):
     def sees_everything(self) -> bool:
         """True if this member may read everything in the organization."""
         return self.role in {Role.ADMIN, Role.AUDITOR}
+
+    @property
+    def is_operator(self) -> bool:
+        """True if this member manages the peers of some instances, and nothing else."""
+        return self.role == Role.OPERATOR
+
+    @property
+    def operated(self) -> frozenset[UUID]:
+        """The ids of the instances whose peers this operator manages; empty for all other roles.
+
+        A token of theirs may be limited to fewer.
+        """
+        if not self.is_operator:
+            return frozenset()
+        listed = frozenset(UUID(one) for one in self.instance_ids or ())
+        return listed if self.acting_instances is None else listed & self.acting_instances
+
+    def manages_peers_of(self, instance_id: UUID) -> bool:
+        """May this member change the peers of an instance of their organization?"""
+        return self.is_admin or instance_id in self.operated
 
 
 def slug_of(user: User) -> str:

@@ -19,6 +19,7 @@ from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.mail import reaches_people
 from portal.models import Membership
+from portal.operated import instances_of_organization
 from portal.searching import as_typed, with_words
 from portal.views.person_link import hand_over_link
 
@@ -39,7 +40,8 @@ def people(request: HttpRequest) -> HttpResponse:
 def person_new(request: HttpRequest) -> HttpResponse:
     """Invite a member; the link is mailed to them, or shown once if the portal sends no mail."""
     member = get_admin(request)
-    form = PersonNewForm(request.POST or None)
+    known = instances_of_organization(member.organization_id)
+    form = PersonNewForm(request.POST or None, known=known)
     if request.method == "POST" and form.is_valid():
         try:
             person = add_member(member.organization, by=member.principal, **form.cleaned_data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -17,6 +18,7 @@ from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
 from portal.mail import reaches_people
 from portal.models import Membership, MembershipState, Principal, QueuedMail
+from portal.operated import instance_names, instances_of_organization
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
 
@@ -26,13 +28,14 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A person's page; admins change them here."""
     member = get_member(request)
     found = get_person(member, pk, write=request.method == "POST")
+    known = instances_of_organization(member.organization_id)
     if request.method == "POST":
-        form = PersonForm(request.POST, initial=_initial(found))
+        form = PersonForm(request.POST, initial=_initial(found), known=known)
         if form.is_valid() and _changed(form, found, member.principal):
             messages.success(request, f"{found.label} is saved.")
             return redirect("person", pk=found.pk)
     else:
-        form = PersonForm(initial=_initial(found))
+        form = PersonForm(initial=_initial(found), known=known)
     context = {
         "person": found,
         "form": form,
@@ -40,6 +43,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "by_mail": reaches_people(),
         "mail_waits": QueuedMail.objects.filter(membership=found, fault="").exists(),
         "groups": found.groups.all(),
+        "operated": instance_names(found),
         "has_factor": found.user.has_second_factor,
         "factor_fault": reset_fault(found, member),
     }
@@ -69,9 +73,9 @@ def _losses(found: Membership) -> list[str]:
     return [str(sentence) for _, sentences in answers for sentence in sentences or ()]
 
 
-def _initial(found: Membership) -> dict[str, str]:
+def _initial(found: Membership) -> dict[str, Any]:
     active = "false" if found.state == MembershipState.DEACTIVATED else "true"
-    return {"name": found.user.name, "role": found.role, "active": active}
+    return {"name": found.user.name, "role": found.role, "active": active, "instances": found.instance_ids or []}
 
 
 def _changed(form: PersonForm, found: Membership, by: Principal) -> bool:

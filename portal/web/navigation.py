@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 
 from portal.access import current_membership, memberships_of
+from portal.models import Membership
 
 
 class Room(NamedTuple):
@@ -30,14 +31,21 @@ _SETTINGS = Room("Settings", "organization_settings", "cog-6-tooth", ("/settings
 _OWN = Room("My VPN", "my", "shield-check", ("/my/",))
 
 
+def _rooms_of(membership: Membership | None) -> list[Room]:
+    """The sections that a member may open."""
+    if membership is None:
+        return []
+    if membership.sees_everything:
+        return [*_MANAGED, _ACTIVITY, _SETTINGS, _OWN]
+    return [_MANAGED[0], _OWN] if membership.is_operator else [_OWN]
+
+
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Context processor: `membership`, `memberships`, `rooms` and the `current_room`'s url name."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {"membership": None, "memberships": [], "rooms": []}
     membership = current_membership(request)
-    rooms = (
-        [] if membership is None else [*((*_MANAGED, _ACTIVITY, _SETTINGS) if membership.sees_everything else ()), _OWN]
-    )
+    rooms = _rooms_of(membership)
     path = request.path
     here = next((room.url_name for room in rooms if path.startswith(room.prefixes)), "instances" if path == "/" else "")
     return {"membership": membership, "memberships": memberships_of(request), "rooms": rooms, "current_room": here}

@@ -34,8 +34,8 @@ class LinesField(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
-        """The values as a list."""
-        return listed(value)
+        """The values as a list; a disabled field has its initial list."""
+        return value if isinstance(value, list) else listed(value)
 
 
 class NetworksField(LinesField):

@@ -197,9 +197,15 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
         "subnets",
     )
 
-    def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:
+    def __init__(self, *args: Any, instance: Instance, member: Membership, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["site_id"].queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
+        found = _sites_without_peer(instance)
+        if member.is_operator:
+            # To connect a site changes it on the hubs that have it already, and to add one is for admins.
+            found = found.exclude(peers__in=Peer.objects.exclude(instance__in=member.operated))
+            self.fields["site_id"].empty_label = "Choose a site"  # type: ignore[attr-defined]
+        self.fields["site_id"].queryset = found  # type: ignore[attr-defined]
+        self._may_add_site = not member.is_operator
 
     @property
     def router(self) -> tuple[str, str]:
@@ -222,6 +228,10 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
     def clean(self) -> dict[str, Any]:
         """Requires a site, or a name for a new one with a version that its platform has."""
         cleaned: dict[str, Any] = super().clean() or {}
+        if not self._may_add_site:
+            if not cleaned.get("site_id") and not self.errors:
+                self.add_error("site_id", "Choose a site. An admin can add a new one.")
+            return cleaned
         if not cleaned.get("site_id"):
             platform = cleaned.get("site_platform") or Platform.ROUTEROS7
             fault = version_fault(platform, cleaned.get("site_platform_version", ""))

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from portal.actions.acting import acted, one_act
+from portal.actions.operator import forget_instance as forget_operated
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization, Principal, Quota
@@ -222,6 +223,9 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
     end_all(instance.pk, EndReason.DELETED)
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()
+    # Locks the organization, which comes before instances in the order of locks.
+    gone = partial(forget_operated, instance.pk, instance.organization_id, by=by)
+    transaction.on_commit(gone, robust=True)
     instance.delete()
     release_if_empty(instance.server_id, by=by)
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from portal.models import Membership, Principal
 from portal.web.later import not_yet
-from vpn.access import get_instance, get_peer, may_fetch_profile
+from vpn.access import get_instance_of_peers, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import preview
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profiles.profile import issue_link, renew_with_link, revoke_link
@@ -84,7 +84,7 @@ def _peer(member: Membership, instance_id: UUID, peer_id: UUID, *, write: bool =
 def list_peers(request: HttpRequest, instance_id: UUID, page: Query[PeerPage]) -> HttpResponse:
     """The instance's peers, oldest first."""
     member = member_of(request)
-    instance = get_instance(member, instance_id)
+    instance = get_instance_of_peers(member, instance_id)
     search = PeerSearch(text=page.q.strip(), show=_SHOWN[page.type])
     return answer_list(request, instance, search.find(member, instance), page)
 
@@ -102,7 +102,7 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     With `?plan=true` nothing is added.
     """
     member = member_of(request)
-    instance = get_instance(member, instance_id, write=True)
+    instance = get_instance_of_peers(member, instance_id, write=True)
     body = read(request, PeerCreate)
     whose = _whose(body)
     if body.type == "site":

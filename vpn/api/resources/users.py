@@ -70,7 +70,7 @@ def post_user(request: HttpRequest) -> HttpResponse:
     require_admin(member)
     body = read(request, UserCreate)
     by = member.principal
-    added = add_member(member.organization, by=by, email=body.email, name=body.name, role=body.role, groups=body.groups)
+    added = add_member(member.organization, by=by, **body.model_dump())
     if reaches_people():
         # Sent after the commit: with an Idempotency-Key this code runs in a transaction, and Redis counts mails at
         # once.

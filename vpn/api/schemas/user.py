@@ -17,18 +17,20 @@ class UserCreate(In):
     """A user to invite."""
 
     email: Text
-    role: Literal["admin", "auditor", "member"]
+    role: Literal["admin", "auditor", "operator", "member"]
     name: Text = ""
     groups: list[UUID] = Field([], description="The ids of the groups that they are put into.")
+    instances: list[UUID] = Field([], description="For operators: the ids of the instances whose peers they manage.")
 
 
 class UserChange(In):
     """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
-    role: Literal["admin", "auditor", "member"] = "member"
+    role: Literal["admin", "auditor", "operator", "member"] = "member"
     active: Flag = Field(True, description="False ends the member's tokens, share links and tunnels here.")
     name: Text = ""
     groups: list[UUID] = Field([], description="The ids of all groups that they are to be in.")
+    instances: list[UUID] = Field([], description="For operators: the ids of all instances whose peers they manage.")
 
 
 class UserOut(Out):
@@ -40,6 +42,7 @@ class UserOut(Out):
     role: Role
     state: MembershipState
     groups: list[UUID]
+    instances: list[UUID]
     created_at: datetime
 
 
@@ -65,6 +68,7 @@ def show_user(membership: Membership, groups: Collection[UUID] | None = None) ->
             "role": membership.role,
             "state": membership.state,
             "groups": sorted(groups),
+            "instances": membership.instance_ids or [],
             "created_at": membership.created_at,
         }
     )

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_safe
 from portal.access import get_member
 from portal.htmx import render_page
 from portal.models import Membership
-from vpn.access import get_instance, instances_of
+from vpn.access import get_instance_of_peers, instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.needs import PeerFacts, peer_facts_of
-from vpn.presenters.instances.head import head_of
+from vpn.presenters.instances.head import head_of, told_to
 from vpn.presenters.needs import Notice, notices_of_all, portal_notices
 from vpn.presenters.peers.search import FILTERS, PeerSearch
 from vpn.presenters.profiles.outdated import outdated_of
@@ -36,11 +36,13 @@ class Row:
     instance: Instance
     needs: list[Notice]
     peers: PeerFacts
+    for_operator: bool = False
 
     @property
     def path(self) -> str:
-        """The page to open: the progress of a hub that is not there yet, or not for long."""
+        """The page to open: the progress of a hub that is not there yet, or not for long; operators see its peers."""
         is_there = self.instance.configured and self.instance.state != InstanceState.DELETING
+        is_there = is_there or self.for_operator
         return _path("instance" if is_there else "instance_progress").replace(str(_NO_ID), str(self.instance.pk))
 
     @property
@@ -61,18 +63,21 @@ def instances(request: HttpRequest) -> HttpResponse:
     A member without rights to manage is redirected to their own devices.
     """
     member = get_member(request)
-    if not member.sees_everything:
+    if not member.sees_everything and not member.is_operator:
         return redirect("my")
     found = list(instances_of(member).without_keys())
     peers = peer_facts_of(found)
     needs = notices_of_all(found, peers)
-    rows = sorted((Row(one, needs[one.pk], peers[one.pk]) for one in found), key=_urgency)
+    rows = sorted(
+        (Row(one, told_to(member, needs[one.pk]), peers[one.pk], member.is_operator) for one in found), key=_urgency
+    )
     context = {
         "rows": rows,
         "in_need": sum(bool(row.needs) for row in rows),
         "under_way": sum(row.instance.state in _UNDER_WAY for row in rows),
-        "portal_needs": portal_notices() if rows else [],
+        "portal_needs": portal_notices() if rows and member.sees_everything else [],
         "may_change": member.is_admin,
+        "is_operator": member.is_operator,
     }
     return render_page(request, "vpn/instances/list.html", context, fragment="list")
 
@@ -81,7 +86,7 @@ def instances(request: HttpRequest) -> HttpResponse:
 def instance(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One instance's peers: searched, filtered and paged by the database."""
     member = get_member(request)
-    found = get_instance(member, pk)
+    found = get_instance_of_peers(member, pk)
     return render_page(request, "vpn/instances/overview.html", _peers_context(request, member, found), fragment="peers")
 
 

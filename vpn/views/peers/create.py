@@ -19,7 +19,7 @@ from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership, Principal
 from portal.views.searched import show_search
-from vpn.access import get_instance
+from vpn.access import get_instance_of_peers, may_change_subnets
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.revisions.notes import noted
@@ -45,7 +45,7 @@ _SITE_FIELDS = {
 def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Add one user's device."""
     member = get_member(request)
-    instance = get_instance(member, pk, write=True)
+    instance = get_instance_of_peers(member, pk, write=True)
     form = ClientPeerForm(_posted(request), organization=member.organization, initial=_chosen(request, "user_id"))
     context = {"form": form, "instance": instance}
     if form.is_search:
@@ -62,10 +62,10 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
 def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Connect a site, which may be created by the same form."""
     member = get_member(request)
-    instance = get_instance(member, pk, write=True)
+    instance = get_instance_of_peers(member, pk, write=True)
     data = None if "ask" in request.POST else _posted(request)
-    form = SitePeerForm(data, instance=instance, initial=_site_initial(request, instance))
-    context = {"form": form, "instance": instance}
+    form = SitePeerForm(data, instance=instance, member=member, initial=_site_initial(request, instance, member))
+    context = {"form": form, "instance": instance, "may_add_site": member.is_admin}
     if form.is_search:
         return show_search(request, "vpn/peers/create_site.html", context, form)
     if is_preview(request):
@@ -136,7 +136,7 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
     )
 
 
-def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+def _site_initial(request: HttpRequest, instance: Instance, member: Membership) -> dict[str, Any]:
     """Initial values from a link or from the form so far: the site and its subnets, or the new site's router."""
     asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol", "protocol_before")
     site_id = asked.pop("site_id", "")
@@ -144,6 +144,8 @@ def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     try:
         site = found.filter(pk=site_id).first() if site_id else None
     except ValidationError:
+        site = None
+    if site is not None and not may_change_subnets(member, site.pk):
         site = None
     typed = listed(request.POST.get("subnets", ""))
     # Subnets that the form filled in for another site are replaced; typed ones stay.

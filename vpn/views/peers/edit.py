@@ -16,8 +16,8 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
-from portal.models import Principal
-from vpn.access import get_peer
+from portal.models import Membership, Principal
+from vpn.access import get_peer, may_change_subnets
 from vpn.actions.peers.input import PeerChanges
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.revisions.notes import noted
@@ -39,7 +39,10 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     peer = get_peer(member, pk, write=True)
     protocol, generation = peer.protocol, peer.changed_generation
     form = edit_form(peer, request.POST if request.method == "POST" else None)
-    context = {"form": form, "peer": peer, "instance": peer.instance, **_shared(peer)}
+    if peer.site_id is not None and not may_change_subnets(member, peer.site_id):
+        # Initial values are shown, and what the browser sends is ignored.
+        form.fields["subnets"].disabled = True
+    context = {"form": form, "peer": peer, "instance": peer.instance, **_shared(member, peer)}
     if is_preview(request):
         refuse = partial(show_refusal, form)
         notes: list[str] = []
@@ -55,9 +58,9 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "vpn/peers/edit.html", context)
 
 
-def _shared(peer: Peer) -> dict[str, Any]:
+def _shared(member: Membership, peer: Peer) -> dict[str, Any]:
     """Context on what a site's peer shares with its peers on other instances, named in `elsewhere`."""
-    if peer.site is None:
+    if peer.site is None or member.is_operator:
         return {}
     others = peer.site.peers.exclude(pk=peer.pk).order_by("instance__name")
     names = list(others.values_list("instance__name", flat=True))

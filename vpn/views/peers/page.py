@@ -16,7 +16,7 @@ from vpn.actions.sites.subnets import follows
 from vpn.choices import ProfileState
 from vpn.models import Peer
 from vpn.observed.trail import networks_on
-from vpn.presenters.instances.hub_side import host_of
+from vpn.presenters.instances.hub_side import HubSide, host_of
 from vpn.presenters.peers.condition import condition_of
 from vpn.presenters.profiles.outdated import remedy_of
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
@@ -33,12 +33,14 @@ def peer(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _context(member: Membership, peer: Peer) -> dict[str, Any]:
+    may_change = member.manages_peers_of(peer.instance_id)
+    hub = HubSide(peer.instance, for_admin=member.is_admin)
     digests = known_digests(peer.instance)
     state = profile_states(peer.instance, [peer], digests=digests)[peer.pk]
     return {
         "peer": peer,
         "instance": peer.instance,
-        "condition": condition_of(peer, state, may_change=member.is_admin),
+        "condition": condition_of(peer, state, may_change=may_change, hub=hub),
         "profile_state": state,
         "is_new": state == ProfileState.UNDELIVERED,
         "host": host_of(peer),
@@ -46,7 +48,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "site_part": peer.site is not None and not follows(peer, peer.site.subnets),
         "routes_sentence": routes_sentence(peer, digests.sites),
         "routed_networks": routed_networks(peer, digests.sites),
-        "may_change": member.is_admin,
+        "may_change": may_change,
         "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
         "twofold_addresses": sorted(set(networks_on(peer.seen.trail))),
         "is_own": peer.member_id == member.pk,
