@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from portal.exceptions import InvalidInput
@@ -12,8 +13,8 @@ from portal.signals import instances_asked
 
 def instances_of_organization(organization_id: UUID) -> dict[UUID, str]:
     """The names of the organization's instances by their ids, ordered by name."""
-    answers = instances_asked.send(sender=Organization, organization_id=organization_id)
-    return {pk: name for _, names in answers if isinstance(names, dict) for pk, name in names.items()}
+    answers: list[tuple[Any, Any]] = instances_asked.send(sender=Organization, organization_id=organization_id)
+    return {pk: name for _, names in answers for pk, name in (names or {}).items()}
 
 
 def chosen_instances(organization_id: UUID, role: str, wanted: Iterable[UUID]) -> list[str] | None:

@@ -92,6 +92,8 @@ GET  people                             302    403     403     200   200      20
 POST people                             302    405     405     405   405      405   405
 GET  person_new                         302    403     403     403   200      200   404
 POST person_new                         302    403     403     403   200      200   404
+GET  people_invite                      302    403     403     403   200      200   404
+POST people_invite                      302    403     403     403   200      200   404
 GET  person                             302    404     404     200   200      404   404
 POST person                             302    404     404     403   302      404   404
 GET  person_link                        302    405     405     405   405      405   405

@@ -183,6 +183,7 @@ def form_of(world: World, name: str) -> dict[str, Any]:
         "organization_switch": {"organization": str(world.organization.pk)},
         "organization_settings": {"name": "Acme GmbH"},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
+        "people_invite": {"lines": "new@example.org", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},
         "group_new": {"name": "Support"},
         "group": {"name": "Support", "members": [str(world.person.pk)]},

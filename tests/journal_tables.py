@@ -63,6 +63,7 @@ ACTS_OF_PAGES = {
         "activity_export": "organization.journal_exported",
         "connections_export": "organization.connections_exported",
         "person_new": "member.created",
+        "people_invite": "- previews first: see tests/vpn/views/test_invite_many.py",
         "person": "member.changed",
         "person_link": "member.link_handed_over",
         "person_remove": "member.deleted",

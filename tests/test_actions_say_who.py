@@ -33,6 +33,7 @@ READING = {
     "portal.actions.second_factor": {"reset_fault"},
     "portal.actions.sign_in_link": {"can_have_link", "find_link", "one_time_link", "shares_account"},
     "portal.actions.slug": {"lock_organizations_of"},
+    "vpn.actions.people.invitation_lines": {"checked_day", "read_lines"},
     "vpn.actions.activity.asking": {"add_askers", "askers_of", "keep_askers"},
     "vpn.actions.activity.change_words": {"listed_names", "rules_words", "settings_words"},
     "vpn.actions.activity.operation": {"assumed_seconds", "expected_seconds", "was_assumed"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -30,11 +31,13 @@ def add_member(
     role: str,
     groups: Iterable[UUID] = (),
     instances: Iterable[UUID] = (),
+    invited_until: datetime | None = None,
 ) -> Membership:
     """Invite a person, who joins by a link (portal.actions.sign_in_link).
 
-    `instances` are those whose peers an operator manages. Raises InvalidInput, QuotaReached, or Conflict if they are a
-    member already. It does not look up other accounts of
+    `instances` are those whose peers an operator manages; `invited_until` is the end of the invitation.
+
+    Raises InvalidInput, QuotaReached, or Conflict if they are a member already. It does not look up other accounts of
     the address, so it reveals nothing about them, not even by its duration.
     """
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
@@ -46,7 +49,9 @@ def add_member(
         ids = chosen_instances(organization.pk, wanted_role, instances)
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
-        member = Membership.objects.create(organization=organization, user=user, role=wanted_role, instance_ids=ids)
+        member = Membership.objects.create(
+            organization=organization, user=user, role=wanted_role, instance_ids=ids, invited_until=invited_until
+        )
         with one_act(by, "created", member) as act:
             set_groups(member, groups, by=by)
             if ids:
@@ -113,14 +118,25 @@ def _set_instances(member: Membership, instances: Iterable[UUID] | None) -> bool
 
 def remove_member(membership: Membership, *, by: Principal) -> None:
     """Remove a person with all their objects from the organization. Raises Conflict for the last admin."""
+    end_membership(membership, by=by, did="deleted")
+
+
+def end_membership(membership: Membership, *, by: Principal, did: str, only_in: str = "") -> bool:
+    """Remove a person; `did` is what the journal says. False if they are not in the state `only_in` any more.
+
+    Raises Conflict for the last admin.
+    """
     try:
         with transaction.atomic():
             member = _lock(membership)
+            if only_in and member.state != only_in:
+                return False
             _keep_an_admin(member, field="")
-            with one_act(by, "deleted", member):
+            with one_act(by, did, member):
                 membership_removing.send(sender=Membership, membership=member, by=by)
             member.delete()
             delete_unused_account(member.user, by=by)
+            return True
     except (IntegrityError, ProtectedError):
         raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
 

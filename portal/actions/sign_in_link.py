@@ -174,6 +174,9 @@ def _put_in_place(membership: Membership, user: User, by: Principal, *, mailed: 
 def _kind_for(membership: Membership, *, mailed: bool) -> str:
     if membership.state == MembershipState.DEACTIVATED or not membership.user.is_active:
         raise NotPossible(f"{membership.label} is deactivated.", next_step="Activate them first.")
+    if membership.is_invitation_over:
+        step = "Remove them, then invite them again."
+        raise NotPossible(f"The invitation of {membership.label} has ended.", next_step=step)
     invited = membership.state == MembershipState.INVITED
     if not shares_account(membership):
         by_owner = mailed and invited and not membership.user.has_usable_password()

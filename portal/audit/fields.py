@@ -24,7 +24,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "name", "hostname", "region_id", "mtu", "pool_v4", "pushed_routes", "public_dns", "split_dns", "domains",
         "firewall_policy",
     ),
-    "member": ("user.email", "user.name", "role", "state"),
+    "member": ("user.email", "user.name", "role", "state", "invited_until"),
     "mail": ("to", "subject"),
     "organization": (
         "name", "slug", "journal_days", "connection_days", "custody_minutes",

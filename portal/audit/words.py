@@ -69,6 +69,7 @@ WORDS: Final = {
     "mail.deleted": _("Kept mail deleted"),
     "member.changed": _("Person changed"),
     "member.created": _("Person invited"),
+    "member.declined": _("Invitation declined"),
     "member.deleted": _("Person removed"),
     "member.invited_again": _("Person invited again"),
     "member.joined": _("Person joined"),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.utils import timezone
 
 from portal.models.organization import Organization
 from portal.models.principal import Principal, PrincipalKind
@@ -54,6 +55,8 @@ class Membership(models.Model):
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
     # The person's label in DNS names of their devices, unique in the organization.
     slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
+    # From then on an invitation cannot be accepted; None for no end.
+    invited_until = models.DateTimeField(null=True, blank=True)
     # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)
@@ -109,6 +112,12 @@ class Membership(models.Model):
     def sees_everything(self) -> bool:
         """True if this member may read everything in the organization."""
         return self.role in {Role.ADMIN, Role.AUDITOR}
+
+    @property
+    def is_invitation_over(self) -> bool:
+        """True for an invitation that can no longer be accepted."""
+        over = self.invited_until is not None and self.invited_until <= timezone.now()
+        return over and self.state == MembershipState.INVITED
 
     @property
     def is_operator(self) -> bool:

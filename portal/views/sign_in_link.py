@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import SESSION_KEY, checks_itself, home_of
+from portal.actions.decline import decline_by_link
 from portal.actions.sign_in_link import SignInLink, find_link, join_by_link, set_password_by_link
 from portal.audit.log import note
 from portal.exceptions import NotPossible
@@ -70,8 +71,18 @@ def account_link_use(request: HttpRequest) -> HttpResponse:
     if link is None:
         request.session.pop(TOKEN_KEY, None)
         return _ended(request)
+    if request.method == "POST" and "decline" in request.POST and link.is_invitation:
+        return _decline(request, link, token)
     joins = isinstance(request.user, User) and link.may_join(request.user)
     return _join(request, link, token) if joins or not link.sets_password else _set_password(request, link, token)
+
+
+def _decline(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
+    request.session.pop(TOKEN_KEY, None)
+    if not decline_by_link(token, by=link.membership.principal):
+        return _ended(request)
+    note("invitation_declined", request, who=link.membership)
+    return render(request, "portal/link_declined.html", {"organization": link.membership.organization})
 
 
 def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
@@ -89,7 +100,12 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
                 tell_owner(request, membership.user, "password_set")
             return _sign_in(request, membership)
     # The page must not reveal whether the address has another account.
-    context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
+    context = {
+        "form": form,
+        "membership_offered": link.membership,
+        "may_sign_in": link.is_invitation,
+        "may_decline": link.is_invitation,
+    }
     return render(request, "portal/link_password.html", context)
 
 
@@ -106,7 +122,11 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
         request.session[SESSION_KEY] = str(membership.organization_id)
         messages.success(request, f"You have joined {membership.organization}.")
         return redirect(home_of(membership))
-    return render(request, "portal/link_join.html", {"membership_offered": link.membership, "theirs": theirs})
+    return render(
+        request,
+        "portal/link_join.html",
+        {"membership_offered": link.membership, "theirs": theirs, "may_decline": link.is_invitation},
+    )
 
 
 def _sign_in(request: HttpRequest, membership: Membership) -> HttpResponse:
