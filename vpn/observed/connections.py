@@ -149,7 +149,7 @@ def _insert(begins: Sequence[Begin]) -> None:
     peers = {peer.pk: peer for peer in _admitted([begin.peer_id for begin in begins])}
     found = [(begin, peers[begin.peer_id]) for begin in begins if begin.peer_id in peers]
     rows = [_row(begin, peer) for begin, peer in found]
-    _insert_subnets({row.subnets: peer for row, (_, peer) in zip(rows, found, strict=True) if row.subnets is not None})
+    insert_subnets([(peer, peer.subnets) for _, peer in found])
     Connection.objects.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
 
 
@@ -188,15 +188,16 @@ def _row(begin: Begin, peer: Peer) -> Connection:
     )
 
 
-def _insert_subnets(peers: dict[UUID, Peer]) -> None:
-    """Insert the networks of lists that have no rows yet."""
-    if not peers:
+def insert_subnets(lists: Collection[tuple[Peer, Sequence[str]]]) -> None:
+    """Insert the networks of peers' lists that have no rows yet."""
+    by_id = {key: one for one in lists if (key := subnets_id(one[0].pk, [*one[1]])) is not None}
+    if not by_id:
         return
-    there = set(ConnectionSubnet.objects.filter(set_id__in=peers).values_list("set_id", flat=True).distinct())
+    there = set(ConnectionSubnet.objects.filter(set_id__in=by_id).values_list("set_id", flat=True).distinct())
     new = [
         ConnectionSubnet(set_id=key, organization_id=peer.instance.organization_id, peer_id=peer.pk, network=network)
-        for key, peer in peers.items()
+        for key, (peer, networks) in by_id.items()
         if key not in there
-        for network in peer.subnets
+        for network in networks
     ]
     ConnectionSubnet.objects.bulk_create(new, ignore_conflicts=True, batch_size=_BATCH)

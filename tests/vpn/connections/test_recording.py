@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -19,11 +20,14 @@ from vpn.actions.instances.instance import delete_instance, forget_instance
 from vpn.actions.peers.admission import expire_peers
 from vpn.actions.peers.keys import renew_peer, rotate_keys
 from vpn.actions.peers.peer import delete_peer, update_peer
+from vpn.actions.sites.site import update_site
 from vpn.choices import EndReason
 from vpn.connections.ending import end_left_over, end_moved
+from vpn.connections.reading import Filters, documents_of, find
 from vpn.models import Connection, Instance, InstanceObservation, Peer, PeerObservation, Site
 from vpn.observed import recording
 from vpn.observed.connections import address_of, begin_left_out
+from vpn.validators import parse_network
 from vpn.wire.report import PeerReport
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -170,6 +174,24 @@ def test_a_report_that_is_recorded_again_adds_no_row(clock: Clock, client_peer: 
     PeerObservation.objects.all().delete()
     clock.seen(client_peer, 10, handshake=0)
     assert spans(client_peer) == [(0, None, "")]
+
+
+@pytest.mark.parametrize("is_of_site", [False, True])
+def test_subnets_that_a_connected_site_gets_are_added_to_its_connection(
+    clock: Clock, site_peer: Peer, django_capture_on_commit_callbacks: Committing, *, is_of_site: bool
+) -> None:
+    clock.seen(site_peer, 0)
+    former = list(site_peer.subnets)
+    with django_capture_on_commit_callbacks(execute=True):
+        if is_of_site:
+            update_site(Site.objects.get(peers=site_peer), subnets=["10.77.0.0/24"], by=BY)
+        else:
+            update_peer(site_peer, subnets=["10.77.0.0/24"], by=BY)
+    [told] = documents_of([Connection.objects.get()])
+    assert told["subnets"] == [*former, "10.77.0.0/24"]
+    for address in (str(parse_network(former[0])[1]), "10.77.0.9"):
+        filters = Filters(address=ip_address(address))
+        assert len(find(site_peer.instance.organization_id, filters, limit=9).rows) == 1
 
 
 # Acts of the portal ---------------------------------------------------------------------------------------------------

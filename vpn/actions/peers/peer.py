@@ -33,7 +33,7 @@ from vpn.actions.peers.row import fresh_peer
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
 from vpn.choices import EndReason, PeerType, Protocol
-from vpn.connections.acting import end_connection
+from vpn.connections.acting import end_connection, note_subnets
 from vpn.models import Instance, Peer, PeerObservation, PeerTombstone, Site
 from vpn.quota_use import broad_routes
 
@@ -206,6 +206,7 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         require_room(locked.organization_id, Quota.SUBNETS, more, field="subnets")
         fresh.subnets = wanted
         fresh.confirm_broad_routes |= confirmed
+        note_subnets(fresh)
     former_label, former_name = wanted_label(fresh), fresh.dns_name
     refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
     for field in ("route_all", "device", "expires_at", "enabled"):

@@ -22,6 +22,7 @@ from vpn.actions.peers.input import checked_subnets
 from vpn.actions.revisions.recording import revising
 from vpn.actions.unchanged import same_networks
 from vpn.addressing.networks import is_broad
+from vpn.connections.acting import note_subnets
 from vpn.constants import SUBNET_NESTED
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
@@ -107,6 +108,7 @@ def set_subnets(
             if locked is not None:
                 peer.changed_generation = locked.desired_generation
             peer.save(update_fields=["subnets", "confirm_broad_routes", "changed_generation"])
+            note_subnets(peer)
             acted(by, "subnets changed", peer, before=before)
 
 
