@@ -66,7 +66,8 @@ def get_instance_of_peers(member: Membership, pk: UUID, *, write: bool = False) 
 
 def _found_instance(member: Membership, pk: UUID) -> Instance:
     """One instance of the organization; for an operator, those of others are not there."""
-    found = Instance.objects.select_related("region", "server", "observation", "public_name", "move")
+    found = Instance.objects.select_related("region", "server", "observation", "public_name", "move", "trial")
+    found = found.defer("trial__former")  # 1,000 rules, which no page shows
     if member.is_operator:
         found = found.filter(pk__in=member.operated)
     return get_object_or_404(found, pk=pk, organization=member.organization_id)

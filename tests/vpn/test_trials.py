@@ -111,7 +111,7 @@ def test_it_is_kept_by_a_confirmation_while_the_hub_runs_it(hub: Instance, serve
     assert "“closed” added" in line.document
     server.answer = lambda report: report
     applied(hub)
-    assert (settings_of(hub), shown_trial(hub)) == (AFTER, None)
+    assert (settings_of(hub), shown_trial(Instance.objects.get(pk=hub.pk))) == (AFTER, None)
     assert "trial" not in server.document
     with pytest.raises(NotPossible, match="No change"):
         keep_change(hub, by=BY)
@@ -123,7 +123,7 @@ def test_a_late_confirmation_is_refused(hub: Instance, server: Server) -> None:
     ChangeTrial.objects.update(ends_at=timezone.now())
     with pytest.raises(NotPossible, match="time for confirming is over"):
         keep_change(hub, by=BY)
-    shown = shown_trial(hub)
+    shown = shown_trial(Instance.objects.get(pk=hub.pk))
     assert shown is not None
     assert not shown.may_keep
 
@@ -137,7 +137,7 @@ def test_who_saved_it_may_return_at_once(hub: Instance, server: Server, admin: M
     applied(hub)
     spec = parse_spec(server.document)
     assert (spec.trial, spec.forwarding, spec.pushed_routes) == (None, "allow", ("192.0.2.0/24",))
-    assert shown_trial(hub) is None, "nobody is told what they did themselves"
+    assert shown_trial(Instance.objects.get(pk=hub.pk)) is None, "nobody is told what they did themselves"
 
 
 @pytest.fixture
@@ -163,13 +163,13 @@ def test_a_hub_that_returned_by_itself_is_followed_once(
     generation = Instance.objects.get(pk=hub.pk).desired_generation
     look_at(hub)
     assert Instance.objects.get(pk=hub.pk).desired_generation == generation
-    shown = shown_trial(hub)
+    shown = shown_trial(Instance.objects.get(pk=hub.pk))
     assert shown is not None
     assert "was not confirmed" in shown.title
     assert "save it again" in shown.next_step
     # The next change of these settings ends the sentence.
     update_instance(Instance.objects.get(pk=hub.pk), firewall_policy="deny", by=BY)
-    assert shown_trial(hub) is None
+    assert shown_trial(Instance.objects.get(pk=hub.pk)) is None
 
 
 def test_a_report_with_the_answer_to_an_apply_counts_too(hub: Instance, server: Server) -> None:

@@ -48,8 +48,8 @@ class TrialChoice:
 
 
 def shown_trial(instance: Instance) -> ShownTrial | None:
-    """The instance's trial, or the last one if it was taken back a short time ago; one query."""
-    trial = ChangeTrial.objects.filter(instance=instance).first()
+    """The instance's trial, or the last one if it was taken back a short time ago."""
+    trial: ChangeTrial | None = getattr(instance, "trial", None)
     if trial is None:
         return None
     if trial.state == TrialState.RUNNING:
