@@ -178,6 +178,8 @@ def _device(instance: Instance, member: Membership, name: str) -> Peer:
         return found
     device = make_client_peer(instance, member, name)
     settle(device.instance)
+    # It was looked at now; the measurement may take longer than that counts as recent.
+    InstanceObservation.objects.note([instance.pk], observed_at=timezone.now() + FRESH)
     return device
 
 
