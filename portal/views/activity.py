@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -19,6 +18,7 @@ from portal.audit.words import KINDS
 from portal.forms.activity import ActivityForm
 from portal.htmx import render_page
 from portal.models import JournalEntry
+from portal.web.export import as_file, id_in
 
 PAGE_SIZE: Final = 50
 MOST_EXPORTED: Final = 100_000
@@ -30,7 +30,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     """The lines, newest first, by day."""
     member = get_reader(request)
     form = ActivityForm(request.GET)
-    found = find(member.organization_id, form.filters, limit=PAGE_SIZE, before=_id_in(request.GET.get("before", "")))
+    found = find(member.organization_id, form.filters, limit=PAGE_SIZE, before=id_in(request.GET.get("before", "")))
     given = form.given
     context = {
         "form": form,
@@ -56,10 +56,7 @@ def activity_export(request: HttpRequest) -> HttpResponseBase:
     file = f"activity-{member.organization.slug}-{timezone.localtime():%Y-%m-%d}.{name}"
     note_export(member.organization, file, form.given, by=member.principal)
     lines = walk(member.organization_id, form.filters, MOST_EXPORTED)
-    response = StreamingHttpResponse(write(lines), content_type=f"{content_type}; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{file}"'
-    response["Cache-Control"] = "no-store"
-    return response
+    return as_file(write(lines), file, content_type)
 
 
 def _by_day(lines: list[JournalEntry], given: dict[str, str]) -> list[tuple[Any, list[dict[str, Any]]]]:
@@ -108,10 +105,3 @@ def _chips(lines: list[JournalEntry], given: dict[str, str]) -> list[tuple[str, 
 
 def _name_in(line: JournalEntry, name: str) -> str:
     return str(shown_actor(line)) if name == "actor" else line.object_name
-
-
-def _id_in(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

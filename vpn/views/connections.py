@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import get_reader
 from portal.actions.journal import note_connections_export
 from portal.htmx import render_page
+from portal.web.export import as_file, id_in
 from vpn.connections.export import as_csv, as_json_lines
 from vpn.connections.reading import documents_of, find, pages
 from vpn.forms.connections import ConnectionsForm
@@ -37,7 +37,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     member = get_reader(request)
     form = ConnectionsForm(request.GET)
     given = form.given
-    found = find(member.organization_id, form.filters, limit=PAGE_SIZE, before=_id_in(request.GET.get("before", "")))
+    found = find(member.organization_id, form.filters, limit=PAGE_SIZE, before=id_in(request.GET.get("before", "")))
     context = {
         "form": form,
         "lines": _lines(found.rows, given),
@@ -62,10 +62,7 @@ def connections_export(request: HttpRequest) -> HttpResponseBase:
     file = f"connections-{member.organization.slug}-{timezone.localtime():%Y-%m-%d}.{name}"
     note_connections_export(member.organization, file, form.given, by=member.principal)
     rows = pages(member.organization_id, form.filters, MOST_EXPORTED)
-    response = StreamingHttpResponse(write(rows), content_type=f"{content_type}; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{file}"'
-    response["Cache-Control"] = "no-store"
-    return response
+    return as_file(write(rows), file, content_type)
 
 
 def _lines(rows: Sequence[Connection], given: dict[str, str]) -> list[dict[str, Any]]:
@@ -98,10 +95,3 @@ def _chips(rows: Sequence[Connection], given: dict[str, str]) -> list[tuple[str,
         for name, words, column in _LINKED
         if name in given
     ]
-
-
-def _id_in(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
