@@ -2,12 +2,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench drill requirements outline packages test-packages
+.PHONY: help up down test check bench drill messages requirements outline packages test-packages
 
 # An unprivileged process must be able to execute this python, so prefer the distribution's to one in a home directory.
 PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
@@ -17,25 +18,26 @@ help:
 	@echo "make test    the whole test suite (docs/testing.md)"
 	@echo "make check   linters, types, import contracts"
 	@echo "make bench   the benchmarks"
+	@echo "make messages take marked texts into the catalogues of translations"
 	@echo "make drill   every attack at full size, then random networks (EXAMPLES=300), with figures"
 
 # setpriv: killing make, even with -9, also ends the portal.
-up: packages $(READY)
+up: packages $(READY) $(CATALOGUES)
 	@exec setpriv --pdeathsig TERM $(BIN)/python -m portal.running up
 
 down:
 	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m portal.running down; else echo "Nothing runs from here."; fi
 
-test: test-packages $(READY)
+test: test-packages $(READY) $(CATALOGUES)
 	@exec $(BIN)/python .ci/test.py
 
 check: packages $(READY)
 	@exec $(BIN)/python .ci/check.py
 
-bench: test-packages $(READY)
+bench: test-packages $(READY) $(CATALOGUES)
 	@exec $(BIN)/python -m tests.bench
 
-drill: test-packages $(READY)
+drill: test-packages $(READY) $(CATALOGUES)
 	@exec $(BIN)/python .ci/drill.py
 
 packages:
@@ -63,6 +65,13 @@ requirements:
 	&& CUSTOM_COMPILE_COMMAND="make requirements" "$$tools/bin/pip-compile" --quiet --all-extras --generate-hashes \
 		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 		--output-file requirements.txt pyproject.toml
+
+# Marked texts into each catalogue (docs/translation.md).
+messages: $(READY)
+	@$(BIN)/python -m tests.messages
+
+%.mo: %.po $(READY)
+	@umask 022 && $(BIN)/python .ci/catalogue.py $< $@
 
 # The map's outline (.ci/outline.py names source and licence).
 outline:

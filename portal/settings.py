@@ -93,7 +93,10 @@ WSGI_APPLICATION = "portal.wsgi.application"
 AUTH_USER_MODEL = "portal.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
-USE_I18N = False
+USE_I18N = True
+# Those that are complete (docs/translation.md), each by its own name.
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 APPEND_SLASH = True
@@ -127,6 +130,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.web.language.LanguageMiddleware",
     "portal.sign_in.seen.SeenMiddleware",
     "portal.web.page_limit.PageLimitMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",

@@ -12,12 +12,14 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.actions.sign_in_link import one_time_link
 from portal.exceptions import NotPossible
 from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail
 from portal.signals import mail_requested
+from portal.web.language import in_language_of
 
 # Repeated requests must not fill a mailbox.
 _PAUSE: Final = timedelta(minutes=1)
@@ -59,24 +61,25 @@ def _a_moment_ago() -> NotPossible:
 
 def _queue(membership: Membership, now: datetime) -> None:
     anew = {"kind": MailKind.LINK, "requested_at": now, "claimed_at": None, "fault": ""}
-    queued, _ = QueuedMail.objects.update_or_create(membership=membership, defaults=anew)
+    queued, _created = QueuedMail.objects.update_or_create(membership=membership, defaults=anew)
     mail_requested.send(sender=QueuedMail, mail_id=queued.pk, organization_id=membership.organization_id)
 
 
 def link_message(membership: Membership) -> EmailMessage:
-    """Return the mail with a new link. Raises NotPossible if the member may have none any more."""
+    """Return the mail with a new link, in the member's language. Raises NotPossible if they may have none any more."""
     context = {
         "organization": membership.organization,
         "link": one_time_link(membership, mailed=True),
         "is_invitation": membership.state == MembershipState.INVITED,
         "days": settings.PASSWORD_RESET_TIMEOUT // 86400,
     }
-    verb = "Join" if context["is_invitation"] else "A new password for"
-    return EmailMessage(
-        subject=f"{verb} {membership.organization.name}",
-        body=render_to_string("portal/link_mail.txt", context),
-        to=[membership.user.email],
-    )
+    with in_language_of(membership.user):
+        subject = _("Join %(organization)s") if context["is_invitation"] else _("A new password for %(organization)s")
+        return EmailMessage(
+            subject=subject % {"organization": membership.organization.name},
+            body=render_to_string("portal/link_mail.txt", context),
+            to=[membership.user.email],
+        )
 
 
 def _are_too_many(membership: Membership) -> bool:

@@ -10,23 +10,26 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.acting import acted
 from portal.mail import reaches_people
 from portal.models import MailKind, Principal, QueuedMail, User
 from portal.signals import mail_requested
+from portal.web.language import in_language_of
 
 # What happened, by allauth's names where it has one: the subject, which is also the first sentence.
 NOTICES: Final = {
-    "password_changed": "Your password was changed",
-    "password_reset": "Your password was set by a mailed link",
-    "password_set": "Your password was set by a sign-in link",
-    "totp_activated": "An authenticator app was added to your account",
-    "totp_deactivated": "The authenticator app of your account was removed",
-    "recovery_codes_generated": "New recovery codes were made for your account",
-    "webauthn_added": "A passkey was added to your account",
-    "webauthn_removed": "A passkey was removed from your account",
-    "second_factor_reset": "The second factor of your account was reset",
+    "password_changed": gettext_lazy("Your password was changed"),
+    "password_reset": gettext_lazy("Your password was set by a mailed link"),
+    "password_set": gettext_lazy("Your password was set by a sign-in link"),
+    "totp_activated": gettext_lazy("An authenticator app was added to your account"),
+    "totp_deactivated": gettext_lazy("The authenticator app of your account was removed"),
+    "recovery_codes_generated": gettext_lazy("New recovery codes were made for your account"),
+    "webauthn_added": gettext_lazy("A passkey was added to your account"),
+    "webauthn_removed": gettext_lazy("A passkey was removed from your account"),
+    "second_factor_reset": gettext_lazy("The second factor of your account was reset"),
 }
 
 
@@ -43,8 +46,9 @@ def queue_notice(user: User, notice: str, *, by: Principal, origin: str = "") ->
 
 
 def notice_message(mail: QueuedMail) -> EmailMessage:
-    """Return the mail."""
-    subject = NOTICES[mail.notice]
-    context = {"mail": mail, "subject": subject, "page": settings.PUBLIC_URL + reverse("mfa_index")}
-    body = render_to_string("account/email/notice.txt", context).strip()
-    return EmailMessage(subject=f"{subject} (VPN portal)", body=body, to=[mail.address])
+    """Return the mail, in the language of the address's account."""
+    with in_language_of(User.objects.of_address(mail.address).first()):
+        subject = str(NOTICES[mail.notice])
+        context = {"mail": mail, "subject": subject, "page": settings.PUBLIC_URL + reverse("mfa_index")}
+        body = render_to_string("account/email/notice.txt", context).strip()
+        return EmailMessage(subject=_("%(subject)s (VPN portal)") % {"subject": subject}, body=body, to=[mail.address])

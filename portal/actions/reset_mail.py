@@ -14,6 +14,7 @@ from django.utils import timezone
 from portal.actions.acting import acted
 from portal.models import MailKind, Principal, QueuedMail, User
 from portal.signals import mail_requested
+from portal.web.language import in_language_of
 
 
 def request_reset_mail(address: str, *, by: Principal) -> None:
@@ -31,7 +32,8 @@ def reset_message(address: str) -> EmailMessage:
     if user is None:
         return _message("account/email/unknown_account", address)
     # Send to the account's own address, not the typed one: ignoring case, PostgreSQL may match a dotless i with an i.
-    return _message("account/email/password_reset_key", user.email, user=user, password_reset_url=_link(user))
+    with in_language_of(user):
+        return _message("account/email/password_reset_key", user.email, user=user, password_reset_url=_link(user))
 
 
 def _link(user: User) -> str:

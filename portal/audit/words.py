@@ -142,6 +142,7 @@ WORDS: Final = {
     "user.factor_refused": _("Second factor refused"),
     "user.factor_removed": _("Second factor removed"),
     "user.factor_renamed": _("Passkey renamed"),
+    "user.language_chosen": _("Language chosen"),
     "user.password_changed": _("Password changed"),
     "user.password_reset": _("Password reset by mail"),
     "user.recovery_codes_renewed": _("Recovery codes made anew"),

@@ -69,6 +69,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     # prove the address.
     proven = models.BooleanField(default=False)
     name = models.CharField(max_length=60, blank=True)
+    # Of pages and mail, by its code; "" follows the browser.
+    language = models.CharField(max_length=8, blank=True, default="", db_default="")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(auto_now_add=True)

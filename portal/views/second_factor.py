@@ -17,9 +17,11 @@ from django.views.decorators.http import require_safe
 
 from portal.access import checks_itself, current_membership, home_of, needs_second_factor
 from portal.actions.browser_session import sessions_of
+from portal.forms.language import LanguageForm
 from portal.models import User
 from portal.sign_in.codes import finish_app
 from portal.sign_in.factor_adapter import requiring
+from portal.web.language import is_chosen
 from portal.web.sessions import digest_of
 
 
@@ -88,6 +90,7 @@ def own_account(request: HttpRequest) -> HttpResponseBase:
         "needed_by": member.organization.name if member and needs_second_factor(member) else "",
         "required_by": requiring(request.user),
         "sessions": sessions_of(request.user),
+        "language_form": LanguageForm({"language": request.user.language}) if is_chosen() else None,
         "here": digest_of(request.session.session_key or ""),
     }
     return render(request, "account/own.html", context)

@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Principal
+from portal.web.language import in_language_of
 from vpn import doorbell
 from vpn.choices import KeyCustody, PlanState, ProfileState
 from vpn.models import ChangePlan, Peer, PlanMail
@@ -119,7 +120,9 @@ def send_mail(plan: ChangePlan, member: Membership, peers: list[Peer], *, by: Pr
     if not is_mine:
         return
     try:
-        _message(plan, member, peers).send()
+        with in_language_of(member.user):
+            message = _message(plan, member, peers)
+        message.send()
     except (SMTPDataError, SMTPRecipientsRefused):
         raise
     except Exception:

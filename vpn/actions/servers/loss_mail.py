@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from portal.actions.acting import acted
 from portal.models import Principal, User
+from portal.web.language import in_language_of
 from vpn.models import Server
 
 
@@ -20,8 +21,9 @@ def mail_staff_of_loss(server: Server, *, by: Principal) -> None:
         return
     acted(by, "staff mailed", server)
     try:
-        for address in staff.values_list("email", flat=True):
-            EmailMessage(_subject(server), _body(server), to=[address]).send()
+        for user in staff:
+            with in_language_of(user):
+                EmailMessage(_subject(server), _body(server), to=[user.email]).send()
     except BaseException:
         Server.objects.filter(pk=server.pk).update(loss_mailed_at=None)
         raise

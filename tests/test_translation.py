@@ -1,0 +1,109 @@
+"""Texts that a person sees are marked for translation, and a language is offered only if it is complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polib
+import pytest
+from django.conf import settings
+
+from tests.messages.catalogue import catalogues, faults, is_translated, key_of
+from tests.messages.marked import ROOT, TEMPLATES, Message, collect, marked_in
+from tests.messages.unmarked import unmarked
+
+# Folders of templates with texts that are not marked yet. Remove each when it is done; add none.
+NOT_MARKED = {
+    "", "account", "account/email", "account/messages", "admin", "admin/portal/organization", "admin/vpn",
+    "admin/vpn/cloudaccount", "admin/vpn/instance", "admin/vpn/server", "admin/vpn/straynode", "mfa", "mfa/messages",
+    "mfa/recovery_codes", "mfa/totp", "mfa/webauthn", "partials", "portal", "vpn/activity", "vpn/connections",
+    "vpn/dns", "vpn/firewall", "vpn/instances", "vpn/peers", "vpn/people", "vpn/profiles", "vpn/regions",
+    "vpn/revisions", "vpn/sites", "vpn/tokens",
+}  # fmt: skip
+# Folders, and code, whose marked texts each catalogue translates already.
+TRANSLATED: tuple[str, ...] = ()
+
+
+def _templates() -> list[Path]:
+    return [path for path in sorted(TEMPLATES.rglob("*")) if path.suffix in {".html", ".txt"}]
+
+
+def _folder(path: Path) -> str:
+    folder = str(path.parent.relative_to(TEMPLATES))
+    return "" if folder == "." else folder
+
+
+def test_texts_of_templates_are_marked() -> None:
+    done = [path for path in _templates() if _folder(path) not in NOT_MARKED]
+    found = {str(path.relative_to(ROOT)): texts for path in done if (texts := unmarked(path))}
+    assert not found, "mark these texts for translation (docs/translation.md)"
+
+
+def test_no_folder_is_on_the_list_for_nothing() -> None:
+    open_ones = {_folder(path) for path in _templates() if unmarked(path)}
+    assert open_ones >= NOT_MARKED
+
+
+@pytest.mark.parametrize("path", catalogues(), ids=lambda path: path.parts[-3])
+def test_translations_agree_with_their_texts(path: Path) -> None:
+    found = {entry.msgid: wrong for entry in polib.pofile(str(path)) if (wrong := faults(entry))}
+    assert not found
+
+
+@pytest.mark.parametrize("path", catalogues(), ids=lambda path: path.parts[-3])
+def test_what_was_translated_stays_so(path: Path) -> None:
+    translated = _translated(path)
+    missing = {
+        message.text: files
+        for message, files in collect().items()
+        if message not in translated and any(name.startswith(TRANSLATED) for name in files)
+    }
+    assert not missing, "run `make messages`, then translate these texts"
+
+
+def test_an_offered_language_is_complete() -> None:
+    offered = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
+    if not offered:
+        return
+    assert not NOT_MARKED
+    for code in offered:
+        translated = _translated(ROOT / "locale" / code / "LC_MESSAGES" / "django.po")
+        assert [message.text for message in collect() if message not in translated] == []
+
+
+def test_all_ways_of_marking_are_found(tmp_path: Path) -> None:
+    template = tmp_path / "page.html"
+    template.write_text(
+        '{% translate "One" %} {% chip "good" _("Two") %} {% blocktranslate trimmed count n=many with x=y|z %}\n'
+        "  {{ n }} of\n  100% {{ x }}{% plural %}{{ n }} others{% endblocktranslate %}"
+        '{% blocktranslate context "verb" %}Open{% endblocktranslate %}'
+    )
+    code = tmp_path / "code.py"
+    code.write_text('_("Three")\nngettext("%(n)d a", "%(n)d b", n)\npgettext("noun", "Change")\nunrelated("Four")\n')
+    assert set(marked_in(template)) == {
+        Message("One"),
+        Message("Two"),
+        Message("%(n)s of 100%% %(x)s", "%(n)s others"),
+        Message("Open", context="verb"),
+    }
+    assert set(marked_in(code)) == {
+        Message("Three"),
+        Message("%(n)d a", "%(n)d b"),
+        Message("Change", context="noun"),
+    }
+
+
+def test_all_kinds_of_unmarked_text_are_found(tmp_path: Path) -> None:
+    template = tmp_path / "page.html"
+    template.write_text(
+        '{% extends "base.html" %}<p title="A title" class="not this">Some <b>text</b>{% translate "Fine" %}</p>'
+        '{% chip "good" "Words" %}{{ n|default:"not known" }}{{ n|pluralize }}<input type="submit" value="Send">'
+        '<script>let fine;</script>{% url "name of it" %}{% comment %}Fine too{% endcomment %}<i>WireGuard</i>'
+    )
+    assert set(unmarked(template)) == {
+        "Words", "not known", "n|pluralize", 'title="A title"', "Some", "text", 'value="Send"',
+    }  # fmt: skip
+
+
+def _translated(path: Path) -> set[Message]:
+    return {key_of(entry) for entry in polib.pofile(str(path)) if not entry.obsolete and is_translated(entry)}
