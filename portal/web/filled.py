@@ -12,6 +12,7 @@ from html import escape
 from typing import Any, Final
 
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 # Characters for private use, which no text of a page has: they frame the names of texts.
 _BEGIN, _END = "\ue000", "\ue001"
@@ -35,7 +36,7 @@ def filled_rows(render: Render, rows: Iterable[Row]) -> SafeString:
 
 def _filled(render: Render, row: Row) -> str:
     shape = tuple((name, _TEXT if value and isinstance(value, str) else value) for name, value in row.items())
-    first, parts = _pieces(render, shape)
+    first, parts = _pieces(render, shape, get_language())
     found = [first]
     for name, piece in parts:
         value = row[name]
@@ -44,8 +45,13 @@ def _filled(render: Render, row: Row) -> str:
 
 
 @lru_cache(maxsize=500)
-def _pieces(render: Render, shape: tuple[tuple[str, object], ...]) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the HTML of rows of a shape before the first text, then the name of each text and the HTML behind it."""
+def _pieces(
+    render: Render, shape: tuple[tuple[str, object], ...], _language: str | None
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the HTML of rows of a shape before the first text, then the name of each text and the HTML behind it.
+
+    Each language has its own.
+    """
     marked = {name: f"{_BEGIN}{name}{_END}" if value is _TEXT else value for name, value in shape}
     first, *rest = _MARKS.split(render(marked))
     return first, tuple(zip(rest[::2], rest[1::2], strict=True))

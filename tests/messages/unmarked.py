@@ -10,7 +10,16 @@ from typing import Final
 from django.template.base import Lexer, Token, TokenType
 
 # Attributes that a person reads or hears.
-_READ: Final = {"alt", "aria-description", "aria-label", "aria-roledescription", "label", "placeholder", "title"}
+_READ: Final = {
+    "alt",
+    "aria-description",
+    "aria-label",
+    "aria-roledescription",
+    "data-label",
+    "label",
+    "placeholder",
+    "title",
+}
 # The content of these is for programs.
 _SILENT: Final = {"script", "style"}
 _BLOCKS: Final = {"blocktranslate": "endblocktranslate", "comment": "endcomment", "verbatim": "endverbatim"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 # Longer lists of names end in "and 12 others".
@@ -14,6 +16,11 @@ def joined(parts: Sequence[str]) -> str:
     """All parts as a list in a sentence."""
     *first, last = parts
     return _("%(parts)s and %(last)s") % {"parts": ", ".join(first), "last": last} if first else last
+
+
+def linked(links: Iterable[tuple[str, str]]) -> SafeString:
+    """The same of links, each an address and its words, as HTML."""
+    return SafeString(joined([format_html('<a class="link" href="{}">{}</a>', *link) for link in links]))
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -45,6 +45,11 @@ class ShownName:
     checked_at: datetime | None
     left: list[NameRecord]
 
+    @property
+    def left_words(self) -> str:
+        """The records that are left, in a sentence."""
+        return ", ".join(f"{record.type} {record.value}" for record in self.left)
+
 
 def shown_name(instance: Instance) -> ShownName:
     """The public name as its page shows it."""

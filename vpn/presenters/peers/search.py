@@ -50,6 +50,7 @@ FILTERS = (
     Filter("offline", _("Offline")),
     Filter("outdated", _("Outdated")),
 )
+_SHOWN = {"sites": _("sites"), "clients": _("clients"), "offline": _("offline"), "outdated": _("outdated")}
 _VALUES = {one.value for one in FILTERS}
 
 
@@ -66,6 +67,11 @@ class PeerSearch:
         show = query.get("show", "all")
         text = as_typed(query.get("q", ""))
         return cls(text=text[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
+
+    @property
+    def shown_words(self) -> str:
+        """What is shown, within a sentence."""
+        return str(_SHOWN.get(self.show, self.show))
 
     def as_query(self) -> str:
         """The query string of this search, ending in "&" unless empty."""

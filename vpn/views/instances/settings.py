@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import get_member
@@ -31,6 +32,7 @@ from vpn.presenters.instances.head import head_of
 from vpn.presenters.instances.moves import forwardings_of, ways_of
 from vpn.presenters.instances.public_name import shown_name
 from vpn.presenters.instances.routes import pushed_ways
+from vpn.presenters.lists import linked
 from vpn.views.activity.preview import is_preview, show_preview
 from vpn.views.instances.trial import choice_of, chosen_seconds, saved_words
 
@@ -54,9 +56,11 @@ def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Name, MTU, the hub's facts, and the way to its end."""
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
+    needing = _needing_compat(member, instance)
     context = {
         "needs_openvpn": bool(with_openvpn([instance.pk])),
-        "needs_compat": _needing_compat(member, instance),
+        "needs_compat": needing,
+        "compat_sites": linked((reverse("peer", args=[peer.pk]), peer.label) for peer in needing) if needing else "",
         "shown_name": shown_name(instance),
         "forwardings": forwardings_of(instance),
         "ways": ways_of(instance),

@@ -32,6 +32,7 @@ from vpn.forms.site import FIELDS, SiteForm, site_form
 from vpn.models import Instance, Peer, Site
 from vpn.platforms.capabilities import Capability, capabilities
 from vpn.presenters.dns.name_notes import noting_names
+from vpn.presenters.lists import joined
 from vpn.views.activity.preview import is_preview, show_preview
 
 SITES_EACH_PAGE = 50
@@ -101,10 +102,12 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = site_form(found, request.POST if request.method == "POST" else None)
     shown = get_site(member, pk)  # without the values of a refused form
     _load_peers([shown])
+    connections = [Connection.of(peer, shown) for peer in shown.peers.all()]
     context = {
         "form": form,
         "site": shown,
-        "connections": [Connection.of(peer, shown) for peer in shown.peers.all()],
+        "connections": connections,
+        "connected_to": joined([one.peer.instance.name for one in connections] or [""]),
         "connectable": _connectable(member, shown) if member.is_admin else [],
         "protocols": _protocols_of(shown),
         "may_change": member.is_admin,
