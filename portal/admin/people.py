@@ -55,9 +55,12 @@ class UserAdmin(admin.ModelAdmin[User]):
     actions = ("reset_factors",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Only superusers may make an account staff."""
+        """Only superusers may make an account staff, or change one that is."""
         fixed = ("id", "email", "proven", "last_login", "date_joined", "related")
-        return fixed if is_superuser(request) else (*fixed, "is_staff", "is_superuser")
+        if is_superuser(request):
+            return fixed
+        is_ours = obj is not None and (obj.is_staff or obj.is_superuser)
+        return (*fixed, "is_staff", "is_superuser", *(("name", "is_active") if is_ours else ()))
 
     @admin.display(description="its rows")
     def related(self, user: User) -> str:

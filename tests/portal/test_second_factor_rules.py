@@ -218,6 +218,17 @@ def test_only_superusers_reset_the_factor_of_staff(staff: User) -> None:
     assert Authenticator.objects.filter(user=staff).exists()
 
 
+def test_only_superusers_deactivate_staff(staff: User, member: Membership) -> None:
+    helper = User.objects.create_user("helper@example.org", PASSWORD, is_staff=True)
+    helper.user_permissions.set(Permission.objects.filter(codename__in=("change_user", "view_user")))
+    browser = enter_password(helper)
+    for account in (staff, member.user):
+        browser.post(f"/admin/portal/user/{account.pk}/change/", {"name": "Renamed"})
+        account.refresh_from_db()
+    assert (staff.is_active, staff.name == "Renamed") == (True, False)
+    assert (member.user.is_active, member.user.name) == (False, "Renamed")
+
+
 def test_staff_who_only_look_reset_nothing(staff: User, member: Membership) -> None:
     looker = User.objects.create_user("looker@example.org", PASSWORD, is_staff=True)
     looker.user_permissions.set(Permission.objects.filter(codename="view_user"))

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from portal.actions.group import create_group
 from portal.actions.sign_in_link import can_have_link, find_link, one_time_link
+from portal.exceptions import InvalidInput
 from portal.models import Group, JournalEntry, Membership, MembershipState, Organization, QueuedMail, Role
 from tests.factories import BY, make_member, make_organization
 from vpn.actions.people.invitation_lines import MOST_LINES, Defaults, Line, Outcome, read_lines
@@ -65,6 +66,17 @@ def test_a_line_with_an_address_alone_has_the_defaults(organization: Organizatio
 def test_a_name_may_be_quoted(organization: Organization) -> None:
     [line] = read(organization, 'anna@example.org,"Weber, Anna"')
     assert line.name == "Weber, Anna"
+
+
+def test_a_name_may_hold_another_lines_delimiter(organization: Organization) -> None:
+    _, line = read(organization, "bob@example.org\nanna@example.org,Anna; the first")
+    assert (line.email, line.name) == ("anna@example.org", "Anna; the first")
+
+
+def test_a_quotation_that_does_not_end_takes_no_other_line(organization: Organization) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(organization, 'anna@example.org,"Anna\nbob@example.org\n')
+    assert "a quotation mark is not closed" in refused.value.errors["lines"][0]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -112,10 +113,11 @@ def read_lines(organization: Organization, text: str, defaults: Defaults) -> lis
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """The filled lines as their cells, with their numbers, without a heading."""
-    delimiter = next((one for one in ("\t", ";") if one in text), ",")
-    reader = csv.reader(
-        io.StringIO(text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")), delimiter=delimiter
-    )
+    clean = text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")
+    # The first of them follows an address, which holds none; a name may hold the others.
+    found = re.search(r"[\t;,]", clean)
+    delimiter = found.group() if found else ","
+    reader = csv.reader(io.StringIO(clean), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
             stripped = [cell.strip().lstrip("\ufeff") for cell in cells]
