@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from portal.models import Group, Membership, MembershipState
+from portal.models import Group, Membership, MembershipState, Receipt
 
 logger = logging.getLogger(__name__)
 SESSION_KEY = "organization"
@@ -144,6 +144,17 @@ def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membersh
     if write:
         require_admin(member)
     return person
+
+
+def receipts_of(member: Membership) -> QuerySet[Receipt]:
+    """The organization's receipts of what ended with somebody's access, for admins and auditors."""
+    require_reader(member)
+    return Receipt.objects.filter(organization=member.organization_id).select_related("organization")
+
+
+def get_receipt(member: Membership, pk: UUID) -> Receipt:
+    """One of these receipts."""
+    return get_object_or_404(receipts_of(member), pk=pk)
 
 
 def groups_of(member: Membership) -> QuerySet[Group]:

@@ -3,11 +3,12 @@
 from django.dispatch import Signal
 
 # All except `membership_losses`, `instances_asked` and `mail_requested` are also sent with by=Principal.
-# Sent with membership=Membership after its role or state changed, or just before it is removed.
+# Sent with membership=Membership after its role or state changed. `receipt` is a Receipt if something of theirs ends
+# with that, else None; the receiver ends what is not the portal's, and adds it.
 membership_changed = Signal()
 # Sent with membership=Membership and former_slug=str after its slug changed, inside the transaction that did it.
 membership_renamed = Signal()
-# Sent with membership=Membership inside the transaction that removes it, before its row goes.
+# Sent with membership=Membership inside the transaction that removes it, before its row goes; `receipt` as above.
 membership_removing = Signal()
 # Sent with membership=Membership by the page that confirms the removal of a person. Each receiver returns a list of
 # sentences about what will stop working.

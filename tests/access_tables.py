@@ -98,6 +98,8 @@ GET  people_invite                      302    403     403     403   200      20
 POST people_invite                      302    403     403     403   200      200   404
 GET  person                             302    404     404     200   200      404   404
 POST person                             302    404     404     403   302      404   404
+GET  receipt                            302    403     403     200   200      404   404
+POST receipt                            302    405     405     405   405      405   405
 GET  person_link                        302    405     405     405   405      405   405
 POST person_link                        302    404     404     403   200      404   404
 GET  person_factor                      302    404     404     403   302      404   404
@@ -271,6 +273,8 @@ PUT    /users/{user_id}                       401    404     403     403   200  
 DELETE /users/{user_id}                       401    404     403     403   204      404   401
 GET    /connections                           401    403     403     200   200      200   401
 GET    /instances/{instance_id}/connections   401    403     403     200   200      404   401
+GET    /receipts                              401    403     403     200   200      200   401
+GET    /receipts/{receipt_id}                 401    403     403     200   200      404   401
 GET    /events                                401    403     403     200   200      200   401
 GET    /groups                                401    403     403     200   200      200   401
 POST   /groups                                401    403     403     403   201      201   401

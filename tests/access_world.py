@@ -17,7 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from pytest_django import DjangoDbBlocker
 
 from portal.actions.group import create_group
-from portal.models import ApiToken, Group, Membership, Organization, Role, User
+from portal.models import ApiToken, Cause, Group, Membership, Organization, Receipt, Role, User
+from portal.models.journal import journal_id
 from tests.factories import (
     BY,
     an_admin,
@@ -55,6 +56,7 @@ class World:
     plan: ChangePlan
     token: ApiToken
     revision: Revision
+    receipt: Receipt
     members: dict[str, Membership]
     users: dict[str, User]
 
@@ -108,8 +110,25 @@ def build_world() -> World:
         plan,
         token,
         revision,
+        _receipt(person),
         members,
         users,
+    )
+
+
+def _receipt(person: Membership) -> Receipt:
+    """As if a role had been taken from a person."""
+    return Receipt.objects.create(
+        id=journal_id(),
+        organization=person.organization,
+        person_id=person.pk,
+        name=person.label,
+        email=person.user.email,
+        cause=Cause.ROLE_CHANGED,
+        former_role=Role.ADMIN,
+        role=person.role,
+        created_at=person.created_at,
+        asked_by=BY.document(),
     )
 
 
@@ -166,6 +185,7 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "plan": world.plan,
         "token": world.token,
         "revision": world.revision,
+        "receipt": world.receipt,
         # Nobody's of these roles.
         "session": world.plan,
         "mfa": SimpleNamespace(pk=1),
@@ -220,6 +240,7 @@ def url_of_call(world: World, path: str, peer: Peer) -> str:
         user_id=world.person.pk,
         group_id=world.group.pk,
         token_id=world.token.pk,
+        receipt_id=world.receipt.pk,
         number=1,
     )
 

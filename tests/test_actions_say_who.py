@@ -24,6 +24,7 @@ READING = {
     "portal.actions.account": {"is_crowded"},
     "portal.actions.api_token": {"default_end"},
     "portal.actions.browser_session": {"sessions_of"},
+    "portal.actions.ending": {"cause_of"},
     "portal.actions.link_mail": {"link_message"},
     "portal.actions.notice_mail": {"notice_message"},
     "portal.actions.organization": {"needs_admin"},

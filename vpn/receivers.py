@@ -10,7 +10,7 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from portal.exceptions import Conflict, NotPossible
-from portal.models import Group, Membership, MembershipState, Principal
+from portal.models import Group, Membership, Principal, Receipt
 from portal.signals import (
     group_changed,
     group_removing,
@@ -26,16 +26,16 @@ from vpn.actions.firewall.rules import forget_end, instances_naming, lock_instan
 from vpn.actions.peers.admission import reconsider_peers
 from vpn.actions.peers.labels import rename_member
 from vpn.actions.peers.peer import delete_peer
+from vpn.actions.people.ending import ending
 from vpn.desired.firewall import GroupChange
-from vpn.models import Instance, Peer, ProfileLink
+from vpn.models import Instance, Peer
 
 
 @receiver(membership_changed)
-def follow_membership(membership: Membership, by: Principal, **kwargs: Any) -> None:
-    """After a member was activated or deactivated, let the hubs admit or refuse their devices; end share tokens."""
-    if membership.state == MembershipState.DEACTIVATED:
-        ProfileLink.objects.filter(peer__member=membership).delete()
-    reconsider_peers(Peer.objects.filter(member=membership), by=by)
+def follow_membership(membership: Membership, by: Principal, receipt: Receipt | None = None, **kwargs: Any) -> None:
+    """After a member was activated or deactivated, let the hubs admit or refuse their devices; end share links."""
+    with ending(receipt, membership, by=by):
+        reconsider_peers(Peer.objects.filter(member=membership), by=by)
 
 
 @receiver(membership_renamed)
@@ -54,15 +54,16 @@ def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
 
 
 @receiver(membership_removing)
-def remove_devices(membership: Membership, by: Principal, **kwargs: Any) -> None:
+def remove_devices(membership: Membership, by: Principal, receipt: Receipt | None = None, **kwargs: Any) -> None:
     """Delete the devices of a member who leaves."""
     # All instances are locked at once and in order, so that no deadlock arises.
     lock_instances(membership.organization_id)
-    for peer in Peer.objects.filter(member=membership).select_related("instance"):
-        try:
-            delete_peer(peer, by=by)
-        except NotPossible:
-            peer.delete()  # Its instance is being deleted, together with the peer.
+    with ending(receipt, membership, by=by):
+        for peer in Peer.objects.filter(member=membership).select_related("instance"):
+            try:
+                delete_peer(peer, by=by)
+            except NotPossible:
+                peer.delete()  # Its instance is being deleted, together with the peer, or its server is lost.
     forget_end(membership.organization_id, f"user:{membership.pk}", by=by)
 
 

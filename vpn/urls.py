@@ -20,7 +20,7 @@ from vpn.views.peers import create as peer_new
 from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
 from vpn.views.peers import page as peer
-from vpn.views.people import invite
+from vpn.views.people import invite, receipt
 from vpn.views.profiles import my, own_key, which
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
@@ -47,6 +47,7 @@ _INSTANCES = [
     path("instances/<uuid:pk>/revisions/compare/", revisions.instance_comparison, name="instance_comparison"),
     path("revisions/<uuid:pk>/return/", revisions.revision_return, name="revision_return"),
     path("people/invite/", invite.people_invite, name="people_invite"),
+    path("people/receipts/<uuid:pk>/", receipt.receipt, name="receipt"),
     path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),
     path("instances/<uuid:pk>/move/", instance_move.instance_move, name="instance_move"),
     path("instances/<uuid:pk>/rebuild/", instance_move.instance_rebuild, name="instance_rebuild"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from portal.actions.member import end_membership
+from portal.actions.member import decline_membership
 from portal.actions.sign_in_link import find_link
-from portal.models import MembershipState, Principal
+from portal.models import Principal
 
 
 def decline_by_link(token: str, *, by: Principal) -> bool:
@@ -15,4 +15,4 @@ def decline_by_link(token: str, *, by: Principal) -> bool:
         link = find_link(token)
         if link is None or not link.is_invitation:
             return False
-        return end_membership(link.membership, by=by, did="declined", only_in=MembershipState.INVITED)
+        return decline_membership(link.membership, by=by)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -10,13 +11,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from portal.actions.account import delete_unused_account
-from portal.actions.acting import one_act
+from portal.actions.acting import Act, one_act
+from portal.actions.ending import cause_of, end_access
 from portal.actions.group import set_groups
 from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import ApiToken, Membership, MembershipState, Organization, Principal, Quota, Role, User
+from portal.models import Cause, Membership, MembershipState, Organization, Principal, Quota, Receipt, Role, User
 from portal.operated import chosen_instances, instance_names
 from portal.signals import membership_changed, membership_removing
 from portal.validators import clean_email, clean_name, clean_role
@@ -80,7 +82,7 @@ def change_member(
         with one_act(by, "changed", member, is_change=True) as act:
             if name is not None:
                 _rename(member, clean_name(name), by)
-            _change(member, by, role=role, active=active)
+            _change(member, by, act, role=role, active=active)
             if _set_instances(member, instances):
                 act.details["instances"] = instance_names(member)
             if groups is not None and set_groups(member, groups, by=by):
@@ -88,8 +90,8 @@ def change_member(
         return member
 
 
-def _change(member: Membership, by: Principal, *, role: str | None, active: bool | None) -> None:
-    """Write the role and the state of a locked member."""
+def _change(member: Membership, by: Principal, act: Act, *, role: str | None, active: bool | None) -> None:
+    """Write the role and the state of a locked member, and end what they lose with these."""
     before = (member.role, member.state)
     if role is not None:
         member.role = clean_role(role)
@@ -97,10 +99,12 @@ def _change(member: Membership, by: Principal, *, role: str | None, active: bool
         member.state = _state_for(member, active=active)
     if (member.role, member.state) != before:
         _keep_an_admin(member, field="role" if member.state == before[1] else "active")
+        cause = cause_of(*before, member)
+        # Before the state is written: signing out is told to the organizations in which an account is active.
+        if cause is not None:
+            member.receipt = end_access(member, cause, by=by, act=act.id, former_role=before[0])
         member.save(update_fields=["role", "state"])
-        if member.state == MembershipState.DEACTIVATED:
-            ApiToken.objects.filter(membership=member).delete()
-        membership_changed.send(sender=Membership, membership=member, by=by)
+        membership_changed.send(sender=Membership, membership=member, by=by, receipt=member.receipt)
 
 
 def _set_instances(member: Membership, instances: Iterable[UUID] | None) -> bool:
@@ -116,29 +120,47 @@ def _set_instances(member: Membership, instances: Iterable[UUID] | None) -> bool
     return True
 
 
-def remove_member(membership: Membership, *, by: Principal) -> None:
-    """Remove a person with all their objects from the organization. Raises Conflict for the last admin."""
-    end_membership(membership, by=by, did="deleted")
-
-
-def end_membership(membership: Membership, *, by: Principal, did: str, only_in: str = "") -> bool:
-    """Remove a person; `did` is what the journal says. False if they are not in the state `only_in` any more.
+def remove_member(membership: Membership, *, by: Principal) -> Receipt:
+    """Remove a person with all their objects from the organization; returns what ended.
 
     Raises Conflict for the last admin.
     """
+    with _leaving():
+        member = _lock(membership)
+        _keep_an_admin(member, field="")
+        with one_act(by, "deleted", member) as act:
+            receipt = end_access(member, Cause.REMOVED, by=by, act=act.id)
+            membership_removing.send(sender=Membership, membership=member, by=by, receipt=receipt)
+        _delete(member, by)
+    return receipt
+
+
+def decline_membership(membership: Membership, *, by: Principal) -> bool:
+    """Remove a person who declines their invitation; False if they are not invited any more."""
+    with _leaving():
+        member = _lock(membership)
+        if member.state != MembershipState.INVITED:
+            return False
+        _keep_an_admin(member, field="")
+        with one_act(by, "declined", member):
+            membership_removing.send(sender=Membership, membership=member, by=by)
+        _delete(member, by)
+    return True
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """The transaction that removes a person."""
     try:
         with transaction.atomic():
-            member = _lock(membership)
-            if only_in and member.state != only_in:
-                return False
-            _keep_an_admin(member, field="")
-            with one_act(by, did, member):
-                membership_removing.send(sender=Membership, membership=member, by=by)
-            member.delete()
-            delete_unused_account(member.user, by=by)
-            return True
+            yield
     except (IntegrityError, ProtectedError):
         raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
+
+
+def _delete(member: Membership, by: Principal) -> None:
+    member.delete()
+    delete_unused_account(member.user, by=by)
 
 
 def _lock(membership: Membership) -> Membership:

@@ -178,6 +178,7 @@ PARTS: Final = frozenset(
         "member.account_put_in_place",
         "member.instance_forgotten",
         "member.slug_changed",
+        "member.windows_closed",
         "operation.begun",
         "operation.resumed",
         "peer.address_given",

@@ -12,12 +12,14 @@ from portal.models.organization import Organization
 from portal.models.principal import Principal, PrincipalKind
 from portal.models.queued_mail import MailKind, QueuedMail
 from portal.models.quota import Quota
+from portal.models.receipt import Cause, Receipt
 from portal.models.user import User
 from portal.models.write_mark import WriteMark
 
 __all__ = [
     "ApiToken",
     "BrowserSession",
+    "Cause",
     "FactorSecret",
     "Group",
     "JournalEntry",
@@ -31,6 +33,7 @@ __all__ = [
     "PrincipalKind",
     "QueuedMail",
     "Quota",
+    "Receipt",
     "Role",
     "User",
     "WriteMark",

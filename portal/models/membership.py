@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal.models.organization import Organization
 from portal.models.principal import Principal, PrincipalKind
+from portal.models.receipt import Receipt
 from portal.models.user import User
 from portal.naming import dns_label, free_label
 
@@ -66,6 +67,9 @@ class Membership(models.Model):
     acting_token: Principal | None = None
     # The only instances that this token may be used for; None without a limit. Not a column.
     acting_instances: frozenset[UUID] | None = None
+
+    # What ended with the change that was just made, or None. Not a column.
+    receipt: Receipt | None = None
 
     objects: ClassVar = MembershipQuerySet.as_manager()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
@@ -17,11 +18,13 @@ from portal.audit.reading import find, shown_actor, shown_origin, walk, words_of
 from portal.audit.words import KINDS
 from portal.forms.activity import ActivityForm
 from portal.htmx import render_page
-from portal.models import JournalEntry
+from portal.models import JournalEntry, Receipt
 from portal.web.export import as_file, id_in
 
 PAGE_SIZE: Final = 50
 MOST_EXPORTED: Final = 100_000
+# Acts on a person by which something of theirs may have ended.
+_ENDING: Final = {"member.changed", "member.deleted"}
 _FILES: Final = {"csv": (as_csv, "text/csv"), "jsonl": (as_json_lines, "application/jsonl")}
 
 
@@ -61,7 +64,14 @@ def activity_export(request: HttpRequest) -> HttpResponseBase:
 
 def _by_day(lines: list[JournalEntry], given: dict[str, str]) -> list[tuple[Any, list[dict[str, Any]]]]:
     days = groupby(lines, key=lambda line: timezone.localtime(line.at).date())
-    return [(day, [_shown(line, given) for line in some]) for day, some in days]
+    with_receipt = _with_receipt(lines)
+    return [(day, [_shown(line, given) | {"receipt": line.pk in with_receipt} for line in some]) for day, some in days]
+
+
+def _with_receipt(lines: list[JournalEntry]) -> set[UUID]:
+    """Which of these lines tell of an act that ended somebody's access: its receipt has the line's id."""
+    ids = [line.pk for line in lines if line.code in _ENDING]
+    return set(Receipt.objects.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
 
 
 def _shown(line: JournalEntry, given: dict[str, str]) -> dict[str, Any]:

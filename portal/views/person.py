@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member, get_person
@@ -17,10 +19,12 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
 from portal.mail import reaches_people
-from portal.models import Membership, MembershipState, Principal, QueuedMail
+from portal.models import Cause, Membership, MembershipState, Principal, QueuedMail, Receipt
 from portal.operated import instance_names, instances_of_organization
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
+
+_MOST_RECEIPTS = 5
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -31,9 +35,9 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
     known = instances_of_organization(member.organization_id)
     if request.method == "POST":
         form = PersonForm(request.POST, initial=_initial(found), known=known)
-        if form.is_valid() and _changed(form, found, member.principal):
+        if form.is_valid() and (saved := _changed(form, found, member.principal)):
             messages.success(request, f"{found.label} is saved.")
-            return redirect("person", pk=found.pk)
+            return _after(request, member, found, saved.receipt, reverse("person", args=[found.pk]))
     else:
         form = PersonForm(initial=_initial(found), known=known)
     context = {
@@ -44,6 +48,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "mail_waits": QueuedMail.objects.filter(membership=found, fault="").exists(),
         "groups": found.groups.all(),
         "operated": instance_names(found),
+        "receipts": Receipt.objects.filter(person_id=found.pk).order_by("-created_at")[:_MOST_RECEIPTS],
         "has_factor": found.user.has_second_factor,
         "factor_fault": reset_fault(found, member),
     }
@@ -58,14 +63,27 @@ def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
     refused = ""
     if request.method == "POST":
         try:
-            remove_member(found, by=member.principal)
+            ended = remove_member(found, by=member.principal)
         except Conflict as refusal:
             refused = refusal.message
         else:
             messages.success(request, f"{found.label} is removed.")
-            return redirect("people")
+            return _after(request, member, found, ended, reverse("people"))
     context = {"person": found, "refused": refused, "losses": _losses(found)}
     return render(request, "portal/person_remove.html", context)
+
+
+def _after(
+    request: HttpRequest, member: Membership, found: Membership, ended: Receipt | None, page: str
+) -> HttpResponse:
+    """Lead to the receipt of what ended, if something did; who ended their own access, to where they sign in."""
+    is_own = found.user_id == member.user_id
+    if ended is not None and ended.cause != Cause.ROLE_CHANGED and is_own:
+        logout(request)
+        return redirect("account_login")
+    if ended is not None and not is_own:
+        return redirect("receipt", pk=ended.pk)
+    return redirect(page)
 
 
 def _losses(found: Membership) -> list[str]:
@@ -78,10 +96,9 @@ def _initial(found: Membership) -> dict[str, Any]:
     return {"name": found.user.name, "role": found.role, "active": active, "instances": found.instance_ids or []}
 
 
-def _changed(form: PersonForm, found: Membership, by: Principal) -> bool:
+def _changed(form: PersonForm, found: Membership, by: Principal) -> Membership | None:
     try:
-        change_member(found, by=by, **form.cleaned_data)
+        return change_member(found, by=by, **form.cleaned_data)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
-        return False
-    return True
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import requests
 
@@ -43,3 +44,17 @@ def add_client(admin: Visitor, instance: str, **values: str) -> str:
     member = re.search(r'<option value="([0-9a-f-]{36})"', admin.get(path).text)
     assert member
     return id_in(admin.submit(path, {"user_id": member[1], **values}), "peers")
+
+
+class Program:
+    """A program that calls the API of a running portal."""
+
+    def __init__(self, base: str, token: str) -> None:
+        self._base = f"{base.rstrip('/')}/api/v1/vpn"
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One call that succeeds; returns its body."""
+        answer = requests.request(method, self._base + path, json=body, headers=self._headers, timeout=30)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:600]}"
+        return answer.json()

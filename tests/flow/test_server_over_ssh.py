@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
-from tests.flow.story import add_client, fetch_profile, id_in
+from tests.flow.story import Program, add_client, fetch_profile, id_in
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
+from tests.lab.pinging import Pinging
 from tests.lab.server import LabServer
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
@@ -21,6 +24,7 @@ from tests.visitor import Visitor
 pytestmark = [pytest.mark.own_portal, pytest.mark.flow, pytest.mark.network]
 
 WITHIN = 120.0
+ENDED_WITHIN = 5.0  # seconds from the admin's click to the last packet, on every hub
 # The story is one: each test goes on where the one before it ended.
 story: dict[str, str] = {}
 
@@ -114,7 +118,7 @@ def test_a_silent_server_holds_up_nothing_else(
     wait_until(lambda: is_closed(admin), WITHIN, "the server to be unreachable", portal.logs)
     assert state_of(portal) == "unreachable"
     assert lab.ping(laptop, story["hub"]), "the hub goes on without the portal"
-    new_instance(admin, "near-hub", "local")
+    story["near"] = new_instance(admin, "near-hub", "local")
 
 
 def test_it_is_ready_again_by_itself(lab: Lab, portal: RunningPortal, admin: Visitor, server: LabServer) -> None:
@@ -125,6 +129,53 @@ def test_it_is_ready_again_by_itself(lab: Lab, portal: RunningPortal, admin: Vis
     phone = lab.add_client("phone")
     lab.wg_quick_up(phone, fetch_profile(admin, story["phone"]))
     lab.wait_ping(phone, story["hub"])
+
+
+def test_who_is_deactivated_is_out_on_every_hub_and_the_receipt_says_so(
+    lab: Lab, portal: RunningPortal, tenant: Tenant, admin: Visitor
+) -> None:
+    """One tunnel over WireGuard to the server over SSH, one over OpenVPN to this machine."""
+    program = Program(portal.url, portal.manage("api_token", tenant.email))
+    person = program.call("POST", "/users", {"email": "leaver@example.org", "role": "member"})["id"]
+    hubs = {"wireguard": story["instance"], "openvpn": story["near"]}
+    pings = {protocol: _pinging(lab, admin, program, person, protocol, hub) for protocol, hub in hubs.items()}
+    asked = time.time()
+    receipt = id_in(admin.submit(f"/people/{person}/", {"active": "false"}), "receipts")
+    wait_until(lambda: program.call("GET", f"/receipts/{receipt}")["complete"], WITHIN, "every hub to confirm")
+    tunnels = {end["protocol"]: end for end in program.call("GET", f"/receipts/{receipt}")["tunnels"]}
+    for protocol, pinging in pings.items():
+        last = _last_reply(pinging)
+        confirmed = datetime.fromisoformat(tunnels[protocol]["confirmed_at"]).timestamp()
+        print(f"{protocol}: the last packet after {last - asked:.2f} s, confirmed after {confirmed - asked:.2f} s")
+        assert last - asked <= ENDED_WITHIN
+        assert confirmed - asked <= ENDED_WITHIN
+        assert (tunnels[protocol]["state"], tunnels[protocol]["connected"]) == ("confirmed", True)
+    assert tunnels["wireguard"]["confirmed_by"] == "fra1" != tunnels["openvpn"]["confirmed_by"]
+    page = admin.get(f"/people/receipts/{receipt}/").text
+    assert "Everything has ended" in page
+    assert page.count("Confirmed by") == len(hubs)
+
+
+def _pinging(lab: Lab, admin: Visitor, program: Program, person: str, protocol: str, instance: str) -> Pinging:
+    """Connect a device of the person, and ping its hub until it is seen as connected."""
+    made = {"type": "client", "user_id": person, "device": protocol, "protocol": protocol, "route_all": False}
+    peer = program.call("POST", f"/instances/{instance}/peers", made)["id"]
+    node, profile = lab.add_client(f"leaver-{protocol[:2]}"), fetch_profile(admin, peer)
+    (lab.openvpn_up if protocol == "openvpn" else lab.wg_quick_up)(node, profile)
+    hub = program.call("GET", f"/instances/{instance}")["addresses"][0].partition("/")[0]
+    lab.wait_ping(node, hub, WITHIN)
+    path = f"/instances/{instance}/peers/{peer}"
+    wait_until(lambda: program.call("GET", path)["connected"], WITHIN, "the device to be seen as connected")
+    pinging = lab.start_ping(node, hub, interval=0.02)
+    pinging.wait_for_replies(3, WITHIN)
+    return pinging
+
+
+def _last_reply(pinging: Pinging) -> float:
+    """When the last packet came back (Unix time): none has for a second."""
+    wait_until(lambda: time.time() - pinging.replies()[-1][0] > 1.0, WITHIN, "the device to be out")
+    pinging.stop()
+    return pinging.replies()[-1][0]
 
 
 def test_a_watch_that_ends_is_started_again(server: LabServer, portal: RunningPortal) -> None:

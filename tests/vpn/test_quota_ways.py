@@ -53,6 +53,8 @@ UNCOUNTED = {
     "portal.BrowserSession": "one for each sign-in, which is limited; gone with the session",
     "portal.FactorSecret": "one for each app and set of recovery codes of an account",
     "portal.JournalEntry": "one for each act, kept for as many days as the organization set; acts are limited",
+    "portal.Receipt": "one for each act that ends somebody's access; gone with the act's line",
+    "vpn.EndedTunnel": "one for each device of that person, gone with the receipt",
     "portal.JournalHead": "one for each organization",
     "vpn.Region": "staff",
     "vpn.Server": "staff",

@@ -17,13 +17,15 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from portal.models import ApiToken, Mail, Membership, Organization
-from tests.factories import make_client_peer, make_instance
+from portal.actions.member import remove_member
+from portal.models import ApiToken, Mail, Membership, Organization, Receipt
+from tests.factories import BY, make_client_peer, make_instance, make_member
 from vpn.jobs import tidy as module
 from vpn.jobs.tidy import TIDY_SECONDS, remove_ended
 from vpn.models import (
     ChangePlan,
     EarlierCertificate,
+    EndedTunnel,
     IdempotencyKey,
     Instance,
     Operation,
@@ -58,6 +60,7 @@ BOUNDED = {
     "vpn.Connection": "retention of each organization (tests/vpn/connections/test_reading.py)",
     "vpn.ConnectionSubnet": "removed with the last connection of a deleted peer",
     "vpn.PeerTombstone": "removed once the hub has confirmed",
+    "vpn.EndedTunnel": "removed with its receipt",
     "vpn.Peer": "quota",
     "vpn.PeerNetwork": "quota",
     "vpn.Site": "quota",
@@ -137,6 +140,18 @@ def test_ended_rows_go_and_the_others_stay(instance: Instance, admin: Membership
     assert remove_ended(_ALL)
     assert those_left(ended) == []
     assert those_left(others) == others
+
+
+def test_a_receipt_goes_with_the_line_of_its_act(organization: Organization, instance: Instance) -> None:
+    kept, old = make_member(organization), make_member(organization)
+    make_client_peer(instance, kept)
+    make_client_peer(instance, old)
+    kept_receipt, old_receipt = (remove_member(person, by=BY) for person in (kept, old))
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM portal_journalentry WHERE object_id = %s", [str(old_receipt.person_id)])
+    assert remove_ended(_ALL)
+    assert list(Receipt.objects.all()) == [kept_receipt]
+    assert [tunnel.receipt for tunnel in EndedTunnel.objects.all()] == [kept_receipt]
 
 
 def run_of(instance: Instance, kind: str, **columns: Any) -> Operation:

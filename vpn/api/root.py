@@ -17,6 +17,7 @@ from vpn.api.resources import (
     moves,
     peers,
     places,
+    receipts,
     revisions,
     servers,
     sites,
@@ -47,6 +48,7 @@ for module in (
     groups,
     tokens,
     events,
+    receipts,
     connections,
     client,
 ):

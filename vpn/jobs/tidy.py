@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from portal.actions.api_token import SHOWN_AFTER_END
 from portal.audit.retention import prune_journals
-from portal.models import ApiToken, BrowserSession, Mail, Principal
+from portal.models import ApiToken, BrowserSession, JournalEntry, Mail, Principal, Receipt
 from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.choices import OperationState
@@ -121,6 +121,8 @@ def _ended(now: datetime) -> list[Ended]:
     activity_kept = now - timedelta(days=settings.ACTIVITY_DAYS)
     return [
         Ended(Session.objects.filter(expire_date__lt=now)),
+        # A receipt is kept as long as the journal's line of its act, and its tunnels with it.
+        Ended(Receipt.objects.filter(~Exists(JournalEntry.objects.filter(pk=OuterRef("pk"))))),
         Ended(BrowserSession.objects.filter(~Exists(Session.objects.filter(session_key=OuterRef("digest"))))),
         Ended(ApiToken.objects.filter(expires_at__lt=now - SHOWN_AFTER_END)),
         Ended(Mail.objects.filter(created_at__lt=now - timedelta(days=settings.MAIL_DAYS))),

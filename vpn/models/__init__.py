@@ -7,6 +7,7 @@ from vpn.models.change_plan import ChangePlan
 from vpn.models.cloud import CloudAccount, CloudNode, PortalTag, StrayNode, portal_tag
 from vpn.models.delivered_profile import DeliveredProfile
 from vpn.models.dns_record import DnsRecord
+from vpn.models.ended_tunnel import EndedTunnel
 from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
@@ -50,6 +51,7 @@ __all__ = [
     "DeliveredProfile",
     "DnsRecord",
     "EarlierCertificate",
+    "EndedTunnel",
     "FirewallRule",
     "IdempotencyKey",
     "Instance",

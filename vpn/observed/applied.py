@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from vpn.desired import PLACEHOLDER_ID, PROBE_ID, Desired
-from vpn.models import Instance, Peer, PeerTombstone
+from vpn.models import EndedTunnel, Instance, Peer, PeerTombstone, Server
 from vpn.models.row_updates import update_rows
 from vpn.wire.report import HubReport
 
@@ -37,6 +39,7 @@ def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: Hub
         if not noted:
             return False
         _note_peers(instance_id, desired)
+        _confirm_ended(instance_id, desired.generation)
         PeerTombstone.objects.filter(instance=instance_id, generation__lte=desired.generation).delete()
     return True
 
@@ -56,6 +59,13 @@ def _note_peers(instance_id: UUID, desired: Desired) -> None:
         differing = [(pk, digest) for pk, digest in digests.items() if known.get(pk) != digest]
     update_rows(Peer, ["applied_digest"], ["id"], [(digest, pk) for pk, digest in differing])
     _note_leavers(instance_id, desired, digests)
+
+
+def _confirm_ended(instance_id: UUID, generation: int) -> None:
+    """Record on receipts that the hub is without these devices, and which server said so."""
+    server = Server.objects.filter(instances=instance_id).values("name")[:1]
+    waiting = EndedTunnel.objects.filter(instance_id=instance_id, confirmed_at=None, generation__lte=generation)
+    waiting.update(confirmed_at=timezone.now(), confirmed_by=Coalesce(Subquery(server), Value("")))
 
 
 def _note_leavers(instance_id: UUID, desired: Desired, digests: dict[UUID, str]) -> None:

@@ -9,8 +9,9 @@ import pytest
 from django.urls import URLPattern, URLResolver
 
 from portal.actions.group import create_group
+from portal.actions.member import remove_member
 from portal.models import ApiToken, Membership
-from tests.factories import BY
+from tests.factories import BY, make_member
 from tests.vpn.api.caller import Caller
 from vpn.api import root, urls
 from vpn.models import Peer, Site
@@ -76,6 +77,8 @@ CALLS = (
     Call("PUT", "/groups/{group}", 403, 403, 404),
     Call("DELETE", "/groups/{group}", 403, 403, 404),
     Call("GET", "/events", 200, 403, 200),
+    Call("GET", "/receipts", 200, 403, 200),
+    Call("GET", "/receipts/{receipt}", 200, 403, 404),
     Call("GET", "/tokens", 200, 200, 200),
     Call("POST", "/tokens", 400, 400, 400),
     Call("DELETE", "/tokens/{token}", 404, 404, 404),
@@ -95,6 +98,7 @@ def ids(site_peer: Peer, site: Site, auditor: Membership, admin: Membership) -> 
         "group": str(create_group(auditor.organization, name="Sales", by=BY).pk),
         "number": "1",
         "token": str(ApiToken.issue(admin)[0].pk),
+        "receipt": str(remove_member(make_member(auditor.organization), by=BY).pk),
     }
 
 

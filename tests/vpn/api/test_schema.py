@@ -21,10 +21,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from portal.actions.group import create_group
+from portal.actions.member import remove_member
 from portal.models import ApiToken, Membership
 from portal.wsgi import application
 from tests import factories
-from tests.factories import BY
+from tests.factories import BY, make_member
 from tests.vpn.api.caller import Caller
 from vpn.api.root import api
 from vpn.models import Instance, Site
@@ -43,6 +44,7 @@ def ids(instance: Instance, site: Site, member: Membership, admin: Membership) -
         "peer_id": str(peer.pk),
         "site_id": str(site.pk),
         "user_id": str(member.pk),
+        "receipt_id": str(remove_member(make_member(member.organization), by=BY).pk),
         "group_id": str(create_group(member.organization, name="Sales", members=[member.pk], by=BY).pk),
         "number": "1",
         "token_id": str(ApiToken.issue(admin)[0].pk),

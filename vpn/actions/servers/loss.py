@@ -13,7 +13,7 @@ from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.instance import set_state
 from vpn.choices import InstanceState
-from vpn.models import Instance, RetiredHub, Server
+from vpn.models import Instance, InstanceObservation, RetiredHub, Server
 
 
 def lose(server: Server, *, by: Principal) -> None:
@@ -33,6 +33,8 @@ def find_again(server: Server, *, by: Principal) -> None:
         set_state(instance, InstanceState.READY, by=by)
         acted(by, "found again", instance)
         Instance.objects.filter(pk=instance.pk).update(failure="", refusal=None, retry_at=None)
+        # While it was lost, no generation rose: a person who was deactivated then is found by comparing.
+        InstanceObservation.objects.note([instance.pk], verify_at=None)
         transaction.on_commit(
             partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id)
         )

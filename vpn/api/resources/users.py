@@ -91,7 +91,10 @@ def read_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     summary="Change a user",
 )
 def put_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    """Change the fields that the body names. `active: false` ends the member's tokens, share links and tunnels."""
+    """Change the fields that the body names. `active: false` ends the member's tokens, share links and tunnels.
+
+    `GET /receipts?user=` says what ended, and which hubs have confirmed it.
+    """
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
         changes = read_change(request, UserChange, show_user(user))
@@ -105,7 +108,7 @@ def put_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     summary="Remove a user",
 )
 def remove_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    """Remove a member from the organization, with all their peers."""
+    """Remove a member from the organization, with all their peers; `GET /receipts?user=` says what ended."""
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
         remove_member(user, by=member.principal)
