@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
 
 from portal.exceptions import InvalidInput
 from portal.models import Role
@@ -18,6 +19,7 @@ MOST_JOURNAL_DAYS = 36_500
 LEAST_KEY_MINUTES = 15
 MOST_KEY_MINUTES = 7 * 24 * 60
 LEAST_CONNECTION_DAYS = 1
+MOST_DEVICES = 100
 
 
 def clean_email(email: str) -> str:
@@ -56,6 +58,15 @@ def clean_custody_minutes(minutes: int | None) -> int | None:
         message = f"Choose {LEAST_KEY_MINUTES} to {MOST_KEY_MINUTES:,} minutes, or nothing for the default."
         raise InvalidInput.in_field("custody_minutes", message)
     return minutes
+
+
+def clean_device_limit(devices: int | None, field: str) -> int | None:
+    """How many devices a member may have and still add one; None means the default. Raises InvalidInput."""
+    if devices is not None and not 0 <= devices <= MOST_DEVICES:
+        raise InvalidInput.in_field(
+            field, _("Choose 0 to %(most)d, or nothing for the default.") % {"most": MOST_DEVICES}
+        )
+    return devices
 
 
 def clean_journal_days(days: int | None) -> int | None:

@@ -182,8 +182,12 @@ GET  peer_enable                        302    403     200     403   200      40
 POST peer_enable                        302    403     302     403   302      404   404
 GET  peer_rotate                        302    200     200     403   200      404   404
 POST peer_rotate                        302    302     302     403   302      404   404
-GET  peer_delete                        302    403     200     403   200      404   404
-POST peer_delete                        302    403     302     403   302      404   404
+GET  peer_rename                        302    200     200     403   200      404   404
+POST peer_rename                        302    302     302     403   302      404   404
+GET  peer_lost                          302    200     200     403   200      404   404
+POST peer_lost                          302    302     302     403   302      404   404
+GET  peer_delete                        302    200     200     403   200      404   404
+POST peer_delete                        302    302     302     403   302      404   404
 
 GET  sites                              302    403     403     200   200      200   404
 POST sites                              302    405     405     405   405      405   405
@@ -195,6 +199,10 @@ GET  site_delete                        302    403     403     403   200      40
 POST site_delete                        302    403     403     403   302      404   404
 GET  my                                 302    200     200     200   200      200   404
 POST my                                 302    405     405     405   405      405   405
+GET  my_device_new                      302    200     200     200   200      404   404
+POST my_device_new                      302    302     302     302   302      404   404
+GET  my_connections                     302    200     200     200   200      200   404
+POST my_connections                     302    405     405     405   405      405   405
 GET  which_profile                      302    200     200     200   200      200   404
 POST which_profile                      302    200     200     200   200      200   404
 
@@ -223,6 +231,10 @@ GET  peer_enable                        302    404     200     403   200      40
 POST peer_enable                        302    404     302     403   302      404   404
 GET  peer_rotate                        302    404     200     403   200      404   404
 POST peer_rotate                        302    404     302     403   302      404   404
+GET  peer_rename                        302    404     200     403   200      404   404
+POST peer_rename                        302    404     302     403   302      404   404
+GET  peer_lost                          302    404     200     403   200      404   404
+POST peer_lost                          302    404     302     403   302      404   404
 GET  peer_delete                        302    404     200     403   200      404   404
 POST peer_delete                        302    404     302     403   302      404   404
 """

@@ -82,7 +82,7 @@ def build_world() -> World:
     instance, site = make_instance(organization), make_site(organization)
     peer, anothers_peer = make_client_peer(instance, member), make_client_peer(instance, person)
     make_site_peer(instance, make_site(organization))
-    update_instance(instance, mtu=1300, by=BY)
+    update_instance(instance, mtu=1300, members_add_devices=True, by=BY)
     settle(instance)
     operator = make_member(organization, Role.OPERATOR, instance_ids=[str(instance.pk)])
     members = {"member": member, "operator": operator, "auditor": auditor, "admin": admin, "stranger": stranger}
@@ -220,6 +220,8 @@ def form_of(world: World, name: str) -> dict[str, Any]:
             "route_all": "false",
             "protocol": "wireguard",
         },
+        "my_device_new": {"device": "phone", "route_all": "false", "protocol": "wireguard"},
+        "peer_rename": {"device": "tablet"},
         "site_peer_new": {"site_id": str(world.site.pk), "subnets": "192.168.77.0/24", "protocol": "wireguard"},
         "which_profile": {"mark": "0" * 64, "digest": "1" * 64, "host": "2" * 64},
         "peer_edit": {"device": "tablet", "route_all": "true"},

@@ -96,6 +96,8 @@ READING = {
     },
     "vpn.actions.peers.keys": {"give_keys", "refuse_used_key"},
     "vpn.actions.peers.labels": {"give_label", "wanted_label"},
+    "vpn.actions.peers.lost": {"lost_message"},
+    "vpn.actions.peers.own": {"devices_left", "open_instances"},
     "vpn.actions.peers.row": {"fresh_peer"},
     "vpn.actions.profiles.custody": {"window_end"},
     "vpn.actions.profiles.passphrase": {"passphrase_hash"},

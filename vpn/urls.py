@@ -21,7 +21,7 @@ from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
 from vpn.views.peers import page as peer
 from vpn.views.people import invite, receipt
-from vpn.views.profiles import my, own_key, which
+from vpn.views.profiles import my, my_connections, my_device, own_key, which
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
 from vpn.views.revisions import page as revisions
@@ -69,12 +69,16 @@ _PEERS = [
     path("peers/<uuid:pk>/disable/", peer_acts.peer_disable, name="peer_disable"),
     path("peers/<uuid:pk>/enable/", peer_acts.peer_enable, name="peer_enable"),
     path("peers/<uuid:pk>/rotate/", peer_acts.peer_rotate, name="peer_rotate"),
+    path("peers/<uuid:pk>/rename/", my_device.peer_rename, name="peer_rename"),
+    path("peers/<uuid:pk>/lost/", peer_acts.peer_lost, name="peer_lost"),
     path("peers/<uuid:pk>/delete/", peer_acts.peer_delete, name="peer_delete"),
     path("sites/", site.sites, name="sites"),
     path("sites/new/", site.site_new, name="site_new"),
     path("sites/<uuid:pk>/", site.site, name="site"),
     path("sites/<uuid:pk>/delete/", site.site_delete, name="site_delete"),
     path("my/", my.my, name="my"),
+    path("my/devices/new/", my_device.my_device_new, name="my_device_new"),
+    path("my/connections/", my_connections.my_connections, name="my_connections"),
     path("my/which/", which.which_profile, name="which_profile"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from types import EllipsisType
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -21,7 +22,7 @@ from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Cause, Membership, MembershipState, Organization, Principal, Quota, Receipt, Role, User
 from portal.operated import chosen_instances, instance_names
 from portal.signals import membership_changed, membership_removing
-from portal.validators import clean_email, clean_name, clean_role
+from portal.validators import clean_device_limit, clean_email, clean_name, clean_role
 
 
 def add_member(
@@ -70,10 +71,12 @@ def change_member(
     name: str | None = None,
     groups: Iterable[UUID] | None = None,
     instances: Iterable[UUID] | None = None,
+    most_devices: int | EllipsisType | None = ...,
 ) -> Membership:
     """Change the given values; `instances` are all whose peers an operator manages.
 
-    Raises InvalidInput, or Conflict if no admin would be left.
+    `most_devices` of None gives them as many devices as the organization says; without it the number
+    stays. Raises InvalidInput, or Conflict if no admin would be left.
     """
     with transaction.atomic():
         if name is not None:
@@ -83,6 +86,9 @@ def change_member(
             if name is not None:
                 _rename(member, clean_name(name), by)
             _change(member, by, act, role=role, active=active)
+            if not isinstance(most_devices, EllipsisType):
+                member.most_devices = clean_device_limit(most_devices, "most_devices")
+                member.save(update_fields=["most_devices"])
             if _set_instances(member, instances):
                 act.details["instances"] = instance_names(member)
             if groups is not None and set_groups(member, groups, by=by):

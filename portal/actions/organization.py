@@ -12,7 +12,7 @@ from portal.actions.member import add_member
 from portal.audit.fields import values_of
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, Role, User
-from portal.validators import clean_custody_minutes, clean_organization_name
+from portal.validators import clean_custody_minutes, clean_device_limit, clean_organization_name
 
 _SLUG_LENGTH = 40
 _SUFFIX_LENGTH = 6
@@ -49,6 +49,17 @@ def set_key_window(organization: Organization, minutes: int | None, *, by: Princ
     with transaction.atomic():
         organization.save(update_fields=["custody_minutes"])
         acted(by, "key window changed", organization, before=before)
+
+
+def set_device_limit(organization: Organization, devices: int | None, *, by: Principal) -> None:
+    """Set how many devices a member may have and still add one; None means the default. Raises InvalidInput."""
+    if organization.devices_per_member == devices:
+        return
+    before = values_of(organization)
+    organization.devices_per_member = clean_device_limit(devices, "devices_per_member")
+    with transaction.atomic():
+        organization.save(update_fields=["devices_per_member"])
+        acted(by, "device limit changed", organization, before=before)
 
 
 def needs_admin(organization: Organization) -> bool:

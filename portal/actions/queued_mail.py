@@ -8,10 +8,12 @@ from smtplib import SMTPException
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from portal.actions.acting import acted
 from portal.actions.link_mail import link_message
@@ -99,6 +101,9 @@ def _claim(mail_id: UUID) -> QueuedMail | None:
 def _message(mail: QueuedMail) -> EmailMessage:
     if mail.kind == MailKind.NOTICE:
         return notice_message(mail)
+    if mail.kind in settings.QUEUED_MESSAGES:
+        made: EmailMessage = import_string(settings.QUEUED_MESSAGES[mail.kind])(mail)
+        return made
     if mail.membership is None:
         return reset_message(mail.address)
     return link_message(mail.membership)
@@ -125,7 +130,7 @@ def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
         ended, _ = QueuedMail.objects.filter(pk=mail.pk, requested_at=mail.requested_at).delete()
         if ended:
             # A stranger asked for a password mail: that has a line, and one is enough if the mail is sent.
-            if mail.membership is not None or fault:
+            if mail.membership is not None or mail.organization_id is not None or fault:
                 acted(by, "given up" if fault else "sent", mail)
             _show(mail, fault)
 

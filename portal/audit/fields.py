@@ -22,12 +22,12 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "group": ("name",),
     "instance": (
         "name", "hostname", "region_id", "mtu", "pool_v4", "pushed_routes", "public_dns", "split_dns", "domains",
-        "firewall_policy",
+        "firewall_policy", "members_add_devices",
     ),
-    "member": ("user.email", "user.name", "role", "state", "invited_until"),
+    "member": ("user.email", "user.name", "role", "state", "invited_until", "most_devices"),
     "mail": ("to", "subject"),
     "organization": (
-        "name", "slug", "journal_days", "connection_days", "custody_minutes",
+        "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member",
         *(f"most_{quota.value}" for quota in Quota),
     ),
     "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at"),

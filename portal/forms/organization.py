@@ -8,10 +8,12 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.exceptions import InvalidInput
 from portal.models import Organization, Quota
-from portal.models.organization import DEFAULT_KEY_MINUTES
+from portal.models.organization import DEFAULT_DEVICES, DEFAULT_KEY_MINUTES
 from portal.models.quota import DEFAULT_LIMITS
 from portal.quotas import quota_uses
 from portal.validators import (
@@ -19,6 +21,7 @@ from portal.validators import (
     LEAST_CONNECTION_DAYS,
     LEAST_JOURNAL_DAYS,
     LEAST_KEY_MINUTES,
+    MOST_DEVICES,
     MOST_JOURNAL_DAYS,
     MOST_KEY_MINUTES,
     NAME_LENGTH,
@@ -53,6 +56,15 @@ class OrganizationForm(forms.Form):
         help_text="Of a key that the portal made, from its first reveal on. Then it is destroyed for good, and only "
         f"new keys give a profile again. Empty: {DEFAULT_KEY_MINUTES}.",
     )
+    devices_per_member = forms.IntegerField(
+        label=gettext_lazy("Devices that a member may have and still add one"),
+        required=False,
+        min_value=0,
+        max_value=MOST_DEVICES,
+        help_text=gettext_lazy(
+            "Members add devices only on instances whose settings allow it. What admins add is not limited."
+        ),
+    )
     journal_days = forms.IntegerField(
         label="Days for which the journal is kept",
         required=False,
@@ -69,6 +81,7 @@ class OrganizationForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["devices_per_member"].help_text += _(" Empty: %(count)d.") % {"count": DEFAULT_DEVICES}
         for name, words in (
             ("journal_days", f"Older lines are removed for good. At least {LEAST_JOURNAL_DAYS}."),
             ("connection_days", "Who was connected when, and from where. Older ones are removed for good."),

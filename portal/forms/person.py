@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from portal.models import Role
-from portal.validators import EMAIL_LENGTH, NAME_LENGTH
+from portal.validators import EMAIL_LENGTH, MOST_DEVICES, NAME_LENGTH
 
 ROLES_HELP = (
     "Admins manage everything, auditors read everything, operators manage the peers of some instances, members fetch "
@@ -63,6 +64,13 @@ class PersonForm(RoleForm):
     """The settings of a person."""
 
     name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
+    most_devices = forms.IntegerField(
+        label=gettext_lazy("Devices that they may have and still add one"),
+        required=False,
+        min_value=0,
+        max_value=MOST_DEVICES,
+        help_text=gettext_lazy("Empty: as many as the organization's settings say."),
+    )
     active = forms.TypedChoiceField(
         label="Access",
         choices=[("true", "Allowed"), ("false", "Deactivated")],

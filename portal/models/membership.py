@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import models
 from django.utils import timezone
 
-from portal.models.organization import Organization
+from portal.models.organization import DEFAULT_DEVICES, Organization
 from portal.models.principal import Principal, PrincipalKind
 from portal.models.receipt import Receipt
 from portal.models.user import User
@@ -58,6 +58,8 @@ class Membership(models.Model):
     slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
     # From then on an invitation cannot be accepted; None for no end.
     invited_until = models.DateTimeField(null=True, blank=True)
+    # How many devices they may have and still add one; None means as many as the organization says.
+    most_devices = models.PositiveSmallIntegerField(null=True, blank=True)
     # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)
@@ -122,6 +124,12 @@ class Membership(models.Model):
         """True for an invitation that can no longer be accepted."""
         over = self.invited_until is not None and self.invited_until <= timezone.now()
         return over and self.state == MembershipState.INVITED
+
+    @property
+    def device_limit(self) -> int:
+        """How many devices this person may have and still add one themselves."""
+        limits = (self.most_devices, self.organization.devices_per_member, DEFAULT_DEVICES)
+        return next(limit for limit in limits if limit is not None)
 
     @property
     def is_operator(self) -> bool:

@@ -11,6 +11,7 @@ from django.db import models
 from portal.models.quota import DEFAULT_LIMITS, Quota, limit_column
 
 DEFAULT_KEY_MINUTES: Final = 60
+DEFAULT_DEVICES: Final = 5
 
 
 class Organization(models.Model):
@@ -28,6 +29,8 @@ class Organization(models.Model):
     custody_minutes = models.PositiveIntegerField(null=True, blank=True)
     # How long ended connections are kept, in days; NULL means CONNECTION_DAYS.
     connection_days = models.PositiveIntegerField(null=True, blank=True)
+    # How many devices a member may have and still add one; NULL means DEFAULT_DEVICES.
+    devices_per_member = models.PositiveSmallIntegerField(null=True, blank=True)
     most_instances = limit_column(Quota.INSTANCES)
     most_provisioning = limit_column(Quota.PROVISIONING)
     most_peers = limit_column(Quota.PEERS)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from django.db import models
 
 from portal.models.membership import Membership
+from portal.models.organization import Organization
 
 
 class MailKind(models.TextChoices):
@@ -19,6 +20,7 @@ class MailKind(models.TextChoices):
     LINK = "link", "Sign-in link of a member"
     RESET = "reset", "New password"
     NOTICE = "notice", "Notice about an account"
+    LOST = "lost", "Report of a lost device"
 
 
 class QueuedMail(models.Model):
@@ -31,7 +33,9 @@ class QueuedMail(models.Model):
         Membership, on_delete=models.CASCADE, null=True, blank=True, related_name="queued_mail"
     )
     address = models.EmailField(max_length=254, blank=True)
-    # What a notice is about, and from where it was done; both empty for other mail.
+    # The organization that a mail about one of its devices belongs to.
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    # What a notice is about, or the id of the device; and from where it was done, or by whom. Empty for other mail.
     notice = models.CharField(max_length=40, blank=True, default="", db_default="")
     origin = models.CharField(max_length=200, blank=True, default="", db_default="")
     requested_at = models.DateTimeField()
@@ -45,7 +49,7 @@ class QueuedMail(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=models.Q(kind="link", membership__isnull=False, address="")
-                | models.Q(kind__in=("reset", "notice"), membership__isnull=True) & ~models.Q(address=""),
+                | models.Q(kind__in=("reset", "notice", "lost"), membership__isnull=True) & ~models.Q(address=""),
                 name="queued_mail_has_one_recipient",
             )
         ]

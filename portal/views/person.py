@@ -93,7 +93,13 @@ def _losses(found: Membership) -> list[str]:
 
 def _initial(found: Membership) -> dict[str, Any]:
     active = "false" if found.state == MembershipState.DEACTIVATED else "true"
-    return {"name": found.user.name, "role": found.role, "active": active, "instances": found.instance_ids or []}
+    return {
+        "name": found.user.name,
+        "role": found.role,
+        "active": active,
+        "instances": found.instance_ids or [],
+        "most_devices": found.most_devices,
+    }
 
 
 def _changed(form: PersonForm, found: Membership, by: Principal) -> Membership | None:

@@ -24,11 +24,13 @@ from portal.actions.member import add_member
 from portal.exceptions import QuotaReached
 from portal.models import Organization, Quota
 from portal.quotas import quota_use
-from tests.factories import BY, an_admin, make_instance, make_organization, make_region, make_site
+from tests.factories import BY, an_admin, make_instance, make_member, make_organization, make_region, make_site
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.own import add_own_device
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.sites.site import create_site, update_site
+from vpn.models import Instance
 
 THREADS = 32 if os.environ.get("DRILL") else 6
 ROOM = 2
@@ -44,6 +46,7 @@ def main() -> int:
     call_command("migrate", interactive=False, verbosity=0)
     with patch("vpn.doorbell._enqueue"):
         found = {quota.value: _race(quota, act) for quota, act in _acts().items()}
+        found["devices_per_member"] = _race_of_a_member()
     sys.stdout.write(json.dumps({"threads": THREADS, "room": ROOM, "found": found}))
     return 0
 
@@ -85,6 +88,24 @@ def _race(quota: Quota, act: Act) -> dict[str, int]:
     before = quota_use(organization, quota).used
     limits = {f"most_{one.value}": None if one is quota else 10_000 for one in Quota}
     Organization.objects.update(**limits | {f"most_{quota.value}": before + ROOM})
+    outcomes = _attempts(act)
+    added = quota_use(organization, quota).used - before
+    return {"let in": sum(outcomes), "refused": outcomes.count(False), "added": added}
+
+
+def _race_of_a_member() -> dict[str, int]:
+    """Devices that a member adds for themselves, each on a hub of its own."""
+    Organization.objects.update(**{f"most_{one.value}": 10_000 for one in Quota})
+    Instance.objects.update(members_add_devices=True)
+    member = make_member(Organization.objects.get())
+    Organization.objects.update(devices_per_member=ROOM)
+    hubs = list(Instance.objects.filter(name__startswith="Hub "))
+    outcomes = _attempts(lambda number: add_own_device(hubs[number], by=BY, member=member, device="phone"))
+    return {"let in": sum(outcomes), "refused": outcomes.count(False), "added": member.peers.count()}
+
+
+def _attempts(act: Act) -> list[bool]:
+    """Whether each of the threads was let in."""
     start = Barrier(THREADS, timeout=WAITS)
 
     def attempt(number: int) -> bool:
@@ -98,6 +119,4 @@ def _race(quota: Quota, act: Act) -> dict[str, int]:
         return True
 
     with ThreadPoolExecutor(THREADS) as pool:
-        outcomes = list(pool.map(attempt, range(THREADS), timeout=WAITS))
-    added = quota_use(organization, quota).used - before
-    return {"let in": sum(outcomes), "refused": outcomes.count(False), "added": added}
+        return list(pool.map(attempt, range(THREADS), timeout=WAITS))

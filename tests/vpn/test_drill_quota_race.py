@@ -31,4 +31,6 @@ def test_parallel_additions_stop_at_the_limit(database_url: str, tmp_path: Path)
     told = json.loads(done.stdout)
     print(told)
     expected = {"let in": told["room"], "refused": told["threads"] - told["room"], "added": told["room"]}
-    assert told["found"] == {quota.value: expected for quota in Quota if quota != Quota.API_CALLS}
+    assert told["found"] == {quota.value: expected for quota in Quota if quota != Quota.API_CALLS} | {
+        "devices_per_member": expected
+    }

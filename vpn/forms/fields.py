@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.functional import Promise
 
 from vpn.choices import Protocol
 from vpn.platforms.versions import VERSION_LENGTH
@@ -95,7 +96,7 @@ class TrueFalseField(forms.TypedChoiceField):
 
     widget = forms.RadioSelect
 
-    def __init__(self, *, no: str, yes: str, **options: Any) -> None:
+    def __init__(self, *, no: str | Promise, yes: str | Promise, **options: Any) -> None:
         choices = [("false", no), ("true", yes)]
         super().__init__(choices=choices, coerce=_is_true, required=False, **options)
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy
 
 from vpn.constants import (
     DEFAULT_MTU,
@@ -164,6 +165,11 @@ class SettingsForm(forms.Form):
         label="Pool",
         help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most "
         f"a /{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
+    )
+    members_add_devices = forms.BooleanField(
+        label=gettext_lazy("Members add devices for themselves"),
+        required=False,
+        help_text=gettext_lazy("On their page My VPN, within the number that the organization's settings say."),
     )
     note = note_field()
 

@@ -70,6 +70,9 @@ class Instance(models.Model):
     domains = models.JSONField(default=list, blank=True)
     firewall_policy = models.CharField(max_length=5, choices=FirewallPolicy.choices, default=FirewallPolicy.ALLOW)
 
+    # May members add devices for themselves? Not even the hub's firewall depends on it.
+    members_add_devices = models.BooleanField(default=False, db_default=False)
+
     public_key = models.CharField(max_length=44, unique=True)
     private_key_sealed = models.TextField()
     # The peer with which the portal knocks on the hub. It may only reach the hub's own address.

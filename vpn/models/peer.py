@@ -42,6 +42,8 @@ class Peer(models.Model):
     route_all = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    # When its device was reported as lost; null again once the peer is enabled.
+    lost_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     # The peer's number in both pools (addressing.pools.host_addresses): one constraint keeps both addresses unique.

@@ -15,7 +15,7 @@ from vpn.models import Instance, Peer
 
 def test_somebody_is_invited_and_can_have_peers_already(api: Caller, instance: Instance) -> None:
     body = told(api.post("/users", {"email": "New@example.org", "role": "member"}), 201)
-    assert " ".join(body) == "id email name role state groups instances created_at"
+    assert " ".join(body) == "id email name role state groups instances most_devices created_at"
     assert (body["email"], body["role"], body["state"], body["groups"]) == ("new@example.org", "member", "invited", [])
     wanted = {"type": "client", "user_id": body["id"], "route_all": False}
     told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)

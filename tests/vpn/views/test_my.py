@@ -168,6 +168,7 @@ def test_devices_on_more_instances_take_no_more_queries(
     site: Site,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
+    make_site_peer(client_peer.instance, site, ["10.9.0.0/24"])
     page_of(member_browser)
     with CaptureQueriesContext(connection) as captured:
         page_of(member_browser)

@@ -39,7 +39,8 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
     """Change settings of an instance; absent fields stay, and equal values are no change.
 
     The fields: `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
-    `firewall_policy`, `firewall` (records and rules as in the API). With `confirm_within` (seconds, or None), the hub
+    `firewall_policy`, `firewall` (records and rules as in the API), `members_add_devices`.
+    With `confirm_within` (seconds, or None), the hub
     takes the change back after this time, unless it is confirmed (vpn.actions.instances.trial). Returns the instance as
     saved. Raises InvalidSettings with every fault, NotPossible, or QuotaReached.
     """
@@ -55,12 +56,12 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
         wanted = differing_settings(locked, rules, _cleaned(locked, without_unchanged_tables(locked, rules, changes)))
         if confirm_within is not None and wanted:
             check_trial(locked, wanted.keys(), confirm_within)
-        if wanted.keys() <= {"name"}:
-            # The hub does not know the instance's name, so there is nothing to apply.
+        if wanted.keys() <= _UNKNOWN_TO_THE_HUB:
             with one_act(by, "settings changed", locked, is_change=True), revising(locked.pk, by=by) as watch:
                 watch.note_before(locked)
-                locked.name = wanted.get("name", locked.name)
-                locked.save(update_fields=["name"])
+                for field, value in wanted.items():
+                    setattr(locked, field, value)
+                locked.save(update_fields=sorted(wanted))
                 watch.note_after(locked)
             return locked
         refuse_during_trial(locked, wanted.keys())
@@ -90,10 +91,12 @@ def _save(
     return locked
 
 
-# Fields that are compared with other instances: the organization is locked before the instance.
-_COUNTED = {"pool", "firewall", "dns_custom"}
+# There is nothing to apply after a change of these.
+_UNKNOWN_TO_THE_HUB = {"name", "members_add_devices"}
+# Fields that are compared with other rows of the organization, which is locked before the instance.
+_COUNTED = {"pool", "firewall", "dns_custom", "members_add_devices"}
 # Fields that a delta carries, without comparing the whole specification.
-_BY_DELTA = {"name", "firewall", "firewall_policy"}
+_BY_DELTA = {"name", "members_add_devices", "firewall", "firewall_policy"}
 # Fields whose change may revoke access.
 _MAY_CLOSE = {"firewall", "firewall_policy"}
 
@@ -183,10 +186,16 @@ def _validate_policy(value: str) -> None:
         raise ValidationError(f"Choose one of {', '.join(FirewallPolicy.values)}.")
 
 
+def _validate_flag(value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValidationError("Choose true or false.")
+
+
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "name": validate_name,
     "mtu": validate_mtu,
     "firewall_policy": _validate_policy,
+    "members_add_devices": _validate_flag,
 }
 
 

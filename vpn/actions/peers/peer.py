@@ -219,7 +219,9 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
             end_keys(fresh, locked, by=by)
         fresh.protocol = changes["protocol"]
         renew_keys(fresh, locked, by=by)
-    if not fresh.enabled:
+    if fresh.enabled:
+        fresh.lost_at = None
+    else:
         PeerObservation.objects.filter(peer=fresh).update(connected_from=None)
     if not fresh.is_admitted:
         end_former(fresh, locked, by=by)

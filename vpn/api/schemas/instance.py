@@ -12,7 +12,7 @@ from pydantic import Field
 
 from portal.models import Principal, PrincipalKind
 from vpn.addressing.pools import HUB_HOST
-from vpn.api.schemas.base import In, Number, Out, Text
+from vpn.api.schemas.base import Flag, In, Number, Out, Text
 from vpn.api.schemas.public_name import PublicNameOut, show_public_name
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
@@ -76,6 +76,7 @@ class InstanceChange(In):
     dns_custom: list[DnsRecordIn] = Field([], description="Records that the hub answers by itself.")
     firewall_policy: Text = Field("allow", description="allow or deny: for packets between peers that no rule matches.")
     firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
+    members_add_devices: Flag = Field(False, description="May members add devices for themselves here?")
     note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
 
 
@@ -177,6 +178,7 @@ class InstanceOut(Out):
     dns_custom: list[DnsRecordOut]
     firewall_policy: Literal["allow", "deny"] = "allow"
     firewall: list[FirewallRuleOut] = []
+    members_add_devices: bool = False
     addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
     endpoints: EndpointsOut
     reachable: ReachableOut = Field(description="Proven from outside or by a device, per listener.")
@@ -283,6 +285,7 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
         "dns_custom": found.records,
         "firewall_policy": instance.firewall_policy,
         "firewall": found.rules,
+        "members_add_devices": instance.members_add_devices,
         "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
         "endpoints": _endpoints(instance, has_compat=found.has_compat),
         "reachable": found.reachable,

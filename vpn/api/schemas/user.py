@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from portal.models import Group, Membership, MembershipState, Role
-from vpn.api.schemas.base import Flag, In, Out, Text
+from vpn.api.schemas.base import Flag, In, Number, Out, Text
 
 
 class UserCreate(In):
@@ -31,6 +31,9 @@ class UserChange(In):
     name: Text = ""
     groups: list[UUID] = Field([], description="The ids of all groups that they are to be in.")
     instances: list[UUID] = Field([], description="For operators: the ids of all instances whose peers they manage.")
+    most_devices: Number | None = Field(
+        None, description="How many devices they may have and still add one; null: as the organization says."
+    )
 
 
 class UserOut(Out):
@@ -43,6 +46,7 @@ class UserOut(Out):
     state: MembershipState
     groups: list[UUID]
     instances: list[UUID]
+    most_devices: int | None
     created_at: datetime
 
 
@@ -69,6 +73,7 @@ def show_user(membership: Membership, groups: Collection[UUID] | None = None) ->
             "state": membership.state,
             "groups": sorted(groups),
             "instances": membership.instance_ids or [],
+            "most_devices": membership.most_devices,
             "created_at": membership.created_at,
         }
     )

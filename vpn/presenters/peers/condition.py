@@ -83,6 +83,9 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
             advice = _("The hub does not let it in. Enable it to let it connect again.")
         else:
             advice = _("The hub does not let it in. An admin can enable it again.")
+        if peer.lost_at is not None:
+            keys = _("Its keys ended, so it needs a new profile then.")
+            return Condition("bad", _("Reported as lost"), f"{advice} {keys}", peer.lost_at)
         return Condition("off", _("Disabled"), advice)
     if peer.expires_at is not None and peer.expires_at <= timezone.now():
         if may_change:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -16,6 +19,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal
 from vpn.access import get_fetchable, get_peer
 from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.lost import report_lost
 from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.models import Peer
 from vpn.templatetags.display import merged_networks
@@ -27,9 +31,9 @@ _NETWORKS_NAMED = 3
 class Act:
     """An act that is confirmed once: the verb of button, heading and message, and its meaning."""
 
-    verb: str
-    done: str
-    question: str
+    verb: str | Promise
+    done: str | Promise
+    question: str | Promise
     run: Callable[[Peer, Principal], object]
     afterwards: Callable[[Peer], str]
     dangerous: bool = True
@@ -56,6 +60,12 @@ def peer_rotate(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+def peer_lost(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Report a device as lost: it is shut out at once, and the admins are told."""
+    return _asked_once(request, pk, _LOST)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Revoke and remove a peer."""
     return _asked_once(request, pk, _DELETE)
@@ -64,9 +74,14 @@ def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
     member = get_member(request)
     peer = get_fetchable(member, pk) if act.for_owner else get_peer(member, pk, write=True)
+    if act is _LOST and peer.is_site:
+        raise Http404
+    manages = member.manages_peers_of(peer.instance_id)
+    if act is _DELETE and not manages:
+        act = _REMOVE
     context = {
         "act": act,
-        "question": act.question.format(peer.label),
+        "question": str(act.question).format(peer.label),
         "peer": peer,
         "instance": peer.instance,
         "stops": _stops(peer) if act.dangerous else [],
@@ -80,6 +95,8 @@ def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
     except (Conflict, InvalidInput) as refusal:
         return render(request, "vpn/peers/confirm.html", {**context, "refusal": str(refusal)}, status=409)
     messages.success(request, f"{label}: {act.done}")
+    if act is _REMOVE:
+        return redirect("my")
     if act is _DELETE:
         return redirect("instance", pk=instance_pk)
     return redirect("peer", pk=pk)
@@ -138,4 +155,26 @@ _DELETE = Act(
     question="Delete the peer {}?",
     run=lambda peer, by: delete_peer(peer, by=by),
     afterwards=_afterwards_deleted,
+    for_owner=True,
+)
+# The same, of one's own device.
+_REMOVE = replace(
+    _DELETE,
+    verb=gettext_lazy("Remove device"),
+    done=gettext_lazy("removed."),
+    question=gettext_lazy("Remove {}?"),
+    afterwards=lambda peer: _(
+        "Its keys and its profile end for good. Whether you can add it again depends on what your admins allow."
+    ),
+)
+_LOST = Act(
+    verb=gettext_lazy("Report as lost"),
+    done=gettext_lazy("reported as lost. It is shut out, and the admins are told."),
+    question=gettext_lazy("Is {} lost?"),
+    run=lambda peer, by: report_lost(peer, by=by),
+    afterwards=lambda peer: _(
+        "It is shut out at once, its keys end for good, and the admins are told by mail. If it turns up again, an "
+        "admin can let it in with a new profile."
+    ),
+    for_owner=True,
 )

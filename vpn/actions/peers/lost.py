@@ -1,0 +1,83 @@
+"""A device is reported as lost: it is shut out at once and for good, and the admins are told by mail."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from portal.actions.acting import acted
+from portal.exceptions import NotPossible
+from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail, Role, User
+from portal.signals import mail_requested
+from portal.web.language import in_language_of
+from vpn.actions.activity import planning
+from vpn.actions.change import Scope
+from vpn.actions.peers.keys import end_keys, renew_keys
+from vpn.actions.peers.row import fresh_peer
+from vpn.choices import EndReason
+from vpn.connections.acting import end_connection
+from vpn.models import Peer, PeerObservation
+
+
+def report_lost(peer: Peer, *, by: Principal) -> Peer:
+    """Disable a device and end its keys, so that what it has opens nothing even if the peer is enabled again.
+
+    Raises NotPossible for a deleted peer, or a router.
+    """
+    if peer.is_site:
+        raise NotPossible(_("Only a device can be reported as lost."))
+    with planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=False) as locked:
+        fresh = fresh_peer(peer, locked)
+        planning.touch_peer(fresh)
+        end_keys(fresh, locked, by=by)
+        end_connection(fresh, EndReason.REVOKED)
+        renew_keys(fresh, locked, by=by)
+        fresh.enabled, fresh.lost_at = False, timezone.now()
+        fresh.changed_generation = locked.desired_generation
+        fresh.save()
+        PeerObservation.objects.filter(peer=fresh).update(connected_from=None)
+        acted(by, "reported lost", fresh)
+        _tell_admins(fresh, by)
+    return fresh
+
+
+def _tell_admins(peer: Peer, by: Principal) -> None:
+    organization_id = peer.instance.organization_id
+    admins = Membership.objects.filter(
+        organization=organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE, user__is_active=True
+    )
+    for address in admins.exclude(user__email="").values_list("user__email", flat=True):
+        queued = QueuedMail.objects.create(
+            kind=MailKind.LOST,
+            address=address,
+            notice=str(peer.pk),
+            origin=f"{peer.label}, {by.name or by}"[:200],
+            organization_id=organization_id,
+            requested_at=timezone.now(),
+        )
+        acted(by, "created", queued)
+        mail_requested.send(sender=QueuedMail, mail_id=queued.pk, organization_id=organization_id)
+
+
+def lost_message(mail: QueuedMail) -> EmailMessage:
+    """The mail to an admin. Raises NotPossible if the peer was removed meanwhile."""
+    peer = Peer.objects.select_related("instance", "member__user", "site").filter(pk=mail.notice).first()
+    if peer is None:
+        raise NotPossible(_("The device was removed meanwhile."))
+    with in_language_of(User.objects.of_address(mail.address).first()):
+        return _message(mail, peer)
+
+
+def _message(mail: QueuedMail, peer: Peer) -> EmailMessage:
+    device, _comma, reporter = mail.origin.rpartition(", ")
+    values = {"device": device, "reporter": reporter, "instance": peer.instance.name}
+    parts = (
+        _("%(reporter)s reported %(device)s as lost.") % values,
+        _("The VPN %(instance)s does not let it in any more, and its keys ended.") % values,
+        _("If it turns up again, enable it here, and fetch a new profile:"),
+        f"{settings.PUBLIC_URL}{reverse('peer', args=[peer.pk])}\n",
+    )
+    return EmailMessage(_("Lost device: %(device)s") % values, "\n\n".join(parts), to=[mail.address])
