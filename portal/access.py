@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -19,10 +19,21 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from portal.models import Group, Membership, MembershipState, Receipt
+from portal.models import Group, Membership, MembershipState, ProviderIdentity, Receipt
 
 logger = logging.getLogger(__name__)
 SESSION_KEY = "organization"
+# In a session that an organization's provider made: the id of the identity. It counts for that organization alone.
+PROVIDER_KEY: Final = "provider_identity"
+# Views that check for themselves and that such a session may open, because they are about no account. A new view is
+# refused until it is named here.
+_OPEN_TO_PROVIDERS: Final = frozenset(
+    {
+        *("healthz", "account_login", "account_logout", "account_inactive", "own_means", "shared_profile"),
+        *("sign_in_ways", "sign_in_organization", "sign_in_begin", "provider_return"),
+        *("api:openapi-json", "api:openapi-view"),
+    }
+)
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
@@ -39,19 +50,41 @@ def checks_itself(view: View) -> View:
         mark_checked(request)
         return view(request, *args, **kwargs)
 
+    wrapped.is_apart = True  # type: ignore[attr-defined]
     return wrapped  # type: ignore[return-value]
 
 
 def memberships_of(request: HttpRequest) -> list[Membership]:
-    """The active memberships of the signed-in user, by organization name; queried once per request."""
+    """The active memberships of the signed-in user, by organization name; queried once per request.
+
+    In a session that an organization's provider made, only the membership there.
+    """
     cached: list[Membership] | None = getattr(request, "_memberships", None)
     if cached is None:
         cached = []
         if request.user.is_authenticated:
             known = request.user.known_memberships
             cached = Membership.objects.active_of(request.user.pk) if known is None else known
+            if is_by_provider(request):
+                cached = _through_provider(request, cached)
         request._memberships = cached  # type: ignore[attr-defined]  # noqa: SLF001
     return cached
+
+
+def is_by_provider(request: HttpRequest) -> bool:
+    """True if an organization's provider made the session."""
+    return PROVIDER_KEY in request.session
+
+
+def _through_provider(request: HttpRequest, found: list[Membership]) -> list[Membership]:
+    """The membership that the identity belongs to, as long as it may sign in."""
+    identity = ProviderIdentity.objects.usable().filter(pk=request.session[PROVIDER_KEY]).first()
+    if identity is None:
+        return []
+    only = [one for one in found if one.pk == identity.membership_id]
+    for one in only:
+        one.through = identity.provider
+    return only
 
 
 def current_membership(request: HttpRequest) -> Membership | None:
@@ -76,27 +109,38 @@ class SecondFactorNeeded(PermissionDenied):
     """The organization requires a second factor, and the user has none: every page leads to where they set one up."""
 
 
+class OwnMeansNeeded(PermissionDenied):
+    """An organization's provider made the session, which this page is not open to."""
+
+
 def needs_second_factor(membership: Membership) -> bool:
     """Return True if the member has to set up a second factor first. API tokens are not affected."""
+    if membership.through is not None and membership.through.is_second_factor:
+        return False
     return membership.organization.second_factor_required and not membership.user.has_second_factor
 
 
 def ended_memberships(request: HttpRequest) -> list[Membership]:
     """The deactivated memberships of the signed-in user, by organization name."""
     found = Membership.objects.filter(user=request.user.pk, state=MembershipState.DEACTIVATED)
+    if is_by_provider(request):
+        found = found.filter(provider_identity=request.session[PROVIDER_KEY])
     return list(found.select_related("organization", "user").order_by("organization__name", "id"))
 
 
 def get_member(request: HttpRequest) -> Membership:
     """Any active member. Raises AccessEnded for a deactivated one, 404 for a user without membership.
 
-    Raises SecondFactorNeeded if the member has to set one up first.
+    Raises SecondFactorNeeded if the member has to set one up first, and OwnMeansNeeded in the session of a provider
+    that does not count any more.
     """
     mark_checked(request)
     membership = current_membership(request)
     if membership is None:
         if ended_memberships(request):
             raise AccessEnded
+        if is_by_provider(request):
+            raise OwnMeansNeeded
         raise Http404
     if needs_second_factor(membership):
         raise SecondFactorNeeded
@@ -179,10 +223,23 @@ class AccessMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Keep the session of a provider out of Django admin and of views that check for themselves."""
+        match = request.resolver_match
+        if match is None:
+            return None
+        apart = getattr(view, "is_apart", False) or match.app_names[:1] == ["admin"]
+        if not apart or match.view_name in _OPEN_TO_PROVIDERS or not is_by_provider(request):
+            return None
+        mark_checked(request)
+        return redirect("own_means")
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a deactivated member with 403 and an explanation; lead to setting up a second factor."""
-        if isinstance(exception, SecondFactorNeeded):
-            page = reverse("mfa_index")
+        """Answer a deactivated member with 403 and an explanation; lead to what a page needs first."""
+        if isinstance(exception, SecondFactorNeeded | OwnMeansNeeded):
+            page = reverse("own_means" if is_by_provider(request) else "mfa_index")
             return HttpResponseClientRedirect(page) if request.headers.get("HX-Request") else redirect(page)
         if not isinstance(exception, AccessEnded):
             return None

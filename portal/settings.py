@@ -18,6 +18,7 @@ from portal.configuration.database import read_database
 from portal.configuration.days import read_days
 from portal.configuration.keys import read_secret_keys, signing_key
 from portal.configuration.logs import logging_to_streams
+from portal.configuration.networks import parse_networks
 from portal.running.address import parse_hub_addresses
 from portal.running.dns_url import parse_dns_resolver, parse_dns_url
 from portal.running.public_url import public_url_fault
@@ -79,6 +80,11 @@ CONNECTION_DAYS = read_days(env, "CONNECTION_DAYS", default=180, least=1)
 REVISION_DAYS = read_days(env, "REVISION_DAYS", default=400, least=30)
 MAIL_DAYS = read_days(env, "MAIL_DAYS", default=30, least=1)
 
+# Private networks from which sign-in providers of organizations may be read, and without TLS; none unless set.
+try:
+    SIGN_IN_PROVIDER_NETWORKS = parse_networks(env.str("SIGN_IN_PROVIDER_NETWORKS", default=""))
+except ValueError as _fault:
+    raise ImproperlyConfigured(f"SIGN_IN_PROVIDER_NETWORKS: {_fault}") from None
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)
 ADMIN_EMAIL = env.str("ADMIN_EMAIL", default="admin@localhost")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")

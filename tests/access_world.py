@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from portal.actions.group import create_group
-from portal.models import ApiToken, Cause, Group, Membership, Organization, Receipt, Role, User
+from portal.models import ApiToken, Cause, Group, Membership, Organization, Receipt, Role, SignInProvider, User
 from portal.models.journal import journal_id
 from tests.factories import (
     BY,
@@ -31,6 +32,7 @@ from tests.factories import (
     make_user,
     settle,
 )
+from tests.portal.providers import ISSUER, a_provider
 from vpn.actions.instances.move import rebuild_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.api.root import api
@@ -55,6 +57,7 @@ class World:
     group: Group
     plan: ChangePlan
     token: ApiToken
+    provider: SignInProvider
     revision: Revision
     receipt: Receipt
     members: dict[str, Membership]
@@ -97,6 +100,9 @@ def build_world() -> World:
     plan = ChangePlan.objects.create(instance=instance, generation=1)
     token, _ = ApiToken.issue(admin)
     revision = instance.revisions.get(number=1)
+    # Switched off, and where the portal does not read: the walk asks no network.
+    provider = a_provider(organization, enabled=False)
+    SignInProvider.objects.update(issuer="https://203.0.113.1", tried_at=timezone.now())
     return World(
         organization,
         instance,
@@ -109,6 +115,7 @@ def build_world() -> World:
         group,
         plan,
         token,
+        provider,
         revision,
         _receipt(person),
         members,
@@ -184,6 +191,9 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "group": world.group,
         "plan": world.plan,
         "token": world.token,
+        "provider_return": world.provider,
+        "provider_connect": world.members["member"],
+        "provider_disconnect": world.members["member"],
         "revision": world.revision,
         "receipt": world.receipt,
         # Nobody's of these roles.
@@ -191,6 +201,8 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "mfa": SimpleNamespace(pk=1),
     }
     entry = next(entry for full, entry in patterns(get_resolver()) if full == name)
+    if "slug" in entry.pattern.converters:
+        return reverse(name, args=[world.organization.slug])
     if "pk" not in entry.pattern.converters:
         return reverse(name)
     subject = subjects.get(name) or subjects[name.partition("_")[0]]
@@ -202,6 +214,8 @@ def form_of(world: World, name: str) -> dict[str, Any]:
     forms: dict[str, dict[str, Any]] = {
         "organization_switch": {"organization": str(world.organization.pk)},
         "organization_settings": {"name": "Acme GmbH"},
+        "provider_switch": {"enabled": "true"},
+        "provider_settings": {"name": "Renamed", "issuer": ISSUER, "client_id": "the-portal"},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
         "people_invite": {"lines": "new@example.org", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},

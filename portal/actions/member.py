@@ -15,6 +15,7 @@ from portal.actions.account import delete_unused_account
 from portal.actions.acting import Act, one_act
 from portal.actions.ending import cause_of, end_access
 from portal.actions.group import set_groups
+from portal.actions.identity import has_identity
 from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import follow_name, lock_organizations_of
@@ -190,7 +191,7 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
 
 
 def _state_for(member: Membership, *, active: bool) -> str:
-    """Return the new state. A member without a password, or with a shared account, joins by a link."""
+    """Return the new state. A member who never signed in, or with a shared account, joins by a link."""
     if not active:
         if member.state == MembershipState.INVITED and member.user.has_usable_password():
             # After a later activation it would be unknown whether they had ever accepted.
@@ -200,7 +201,7 @@ def _state_for(member: Membership, *, active: bool) -> str:
         return MembershipState.DEACTIVATED
     if member.state != MembershipState.DEACTIVATED:
         return member.state
-    came = member.user.has_usable_password() and not shares_account(member)
+    came = (member.user.has_usable_password() or has_identity(member)) and not shares_account(member)
     return MembershipState.ACTIVE if came else MembershipState.INVITED
 
 

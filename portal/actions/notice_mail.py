@@ -29,6 +29,7 @@ NOTICES: Final = {
     "recovery_codes_generated": gettext_lazy("New recovery codes were made for your account"),
     "webauthn_added": gettext_lazy("A passkey was added to your account"),
     "webauthn_removed": gettext_lazy("A passkey was removed from your account"),
+    "provider_connected": gettext_lazy("An organization's sign-in provider was connected to your account"),
     "second_factor_reset": gettext_lazy("The second factor of your account was reset"),
 }
 

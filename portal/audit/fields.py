@@ -36,6 +36,10 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "unavailable_reason",
     ),
     "server": ("name", "address", "address_v6", "networks", "cordoned", "capacity"),
+    "signinprovider": (
+        "name", "issuer", "client_id", "scopes", "groups_claim", "mapping", "may_join", "domains", "is_second_factor",
+        "enabled",
+    ),
     "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets"),
     # What an account may do in Django admin: for the portal's own journal.
     "staff": ("is_staff", "is_superuser"),

@@ -20,6 +20,11 @@ RATE_LIMITS: Final = {
     "reauthenticate": "10/10m/user,100/d/user",
     "change_password": "10/10m/user",
     "end_session": "30/m/user",
+    # Each may ask an organization's provider, so each may occupy a thread for some seconds.
+    "provider_begin": "20/m/key,200/h/key",
+    "provider_return": "20/m/key,200/h/key",
+    "provider_organization": "120/m/key",
+    "provider_confirm": "20/m/key",
 }
 # By address: nobody can guess a passkey, but each challenge makes a session.
 FACTOR_RATE_LIMITS: Final = {"webauthn_login": "20/m/ip", "webauthn_challenge": "20/m/ip,200/h/ip"}

@@ -1,4 +1,4 @@
-"""Users, their second factors and sessions, organizations, memberships, API tokens, journals, mail and quotas."""
+"""Users, factors, sessions, organizations, sign-in providers, memberships, API tokens, journals, mail and quotas."""
 
 from portal.models.api_token import ApiToken
 from portal.models.browser_session import BrowserSession
@@ -13,6 +13,7 @@ from portal.models.principal import Principal, PrincipalKind
 from portal.models.queued_mail import MailKind, QueuedMail
 from portal.models.quota import Quota
 from portal.models.receipt import Cause, Receipt
+from portal.models.sign_in_provider import ProviderGroup, ProviderIdentity, SignInProvider
 from portal.models.user import User
 from portal.models.write_mark import WriteMark
 
@@ -31,10 +32,13 @@ __all__ = [
     "Organization",
     "Principal",
     "PrincipalKind",
+    "ProviderGroup",
+    "ProviderIdentity",
     "QueuedMail",
     "Quota",
     "Receipt",
     "Role",
+    "SignInProvider",
     "User",
     "WriteMark",
 ]

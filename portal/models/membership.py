@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -14,6 +14,9 @@ from portal.models.principal import Principal, PrincipalKind
 from portal.models.receipt import Receipt
 from portal.models.user import User
 from portal.naming import dns_label, free_label
+
+if TYPE_CHECKING:
+    from portal.models.sign_in_provider import SignInProvider
 
 _SLUG_LENGTH = 40
 
@@ -69,6 +72,8 @@ class Membership(models.Model):
     acting_token: Principal | None = None
     # The only instances that this token may be used for; None without a limit. Not a column.
     acting_instances: frozenset[UUID] | None = None
+    # The provider that made the session of the request, or None (portal.access). Not a column.
+    through: SignInProvider | None = None
 
     # What ended with the change that was just made, or None. Not a column.
     receipt: Receipt | None = None

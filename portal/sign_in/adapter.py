@@ -9,7 +9,7 @@ from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import clear_authentication_records, get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
@@ -17,7 +17,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-from portal.access import current_membership, home_of
+from portal.access import PROVIDER_KEY, current_membership, home_of
 from portal.actions.organization import create_organization
 from portal.actions.reset_mail import request_reset_mail
 from portal.audit.log import note_sometimes
@@ -27,6 +27,7 @@ from portal.models.user import MOST_UNPROVEN
 from portal.sign_in.events import record_failed_sign_in
 from portal.sign_in.guessing import Attempt
 from portal.sign_in.known_devices import remember_device
+from portal.sign_in.signing import signing_identity
 from portal.sign_in.telling import tell_owner
 from portal.web.client_address import counted_as
 
@@ -139,12 +140,30 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         # allauth calls this if the password was right.
         self._attempt.succeeded()
 
+    def get_login_stages(self) -> list[str]:
+        """Add the last stage, which notes whether an organization's provider signs in."""
+        return [*super().get_login_stages(), "portal.sign_in.provider_stage.ProviderStage"]
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Sign in. The session of a provider says so, and no other one does.
+
+        It holds no record of an authentication: what asks to confirm wants the account's own means.
+        """
+        identity = signing_identity(request)
+        super().login(request, user)
+        if identity:
+            request.session[PROVIDER_KEY] = identity
+            clear_authentication_records(request)
+        else:
+            request.session.pop(PROVIDER_KEY, None)
+
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         """Remember the device, after sign-in by password or by link."""
         # The session of a passkey's challenge was a short one.
         request.session.set_expiry(None)
         response: HttpResponseBase = super().post_login(request, user, **kwargs)
-        remember_device(request, response, user)
+        if not signing_identity(request):
+            remember_device(request, response, user)
         return response
 
     def validate_unique_email(self, email: str) -> str:

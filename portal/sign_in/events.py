@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from portal.actions.acting import acted
 from portal.audit.log import note
 from portal.models import Principal, User
+from portal.sign_in.signing import provider_member
 
 # By the event's name in the audit log: what the journal calls it.
 _EVENTS: Final[dict[str, tuple[Signal, str]]] = {
@@ -24,6 +25,9 @@ _EVENTS: Final[dict[str, tuple[Signal, str]]] = {
     "password_changed": (password_changed, "password changed"),
     "password_reset": (password_reset, "password reset"),
 }
+
+# Of a session that an organization's provider makes.
+_BY_PROVIDER: Final = {"signed in": "signed in by provider"}
 
 
 def connect() -> None:
@@ -73,8 +77,13 @@ def _factor_receiver(event: str, did: str) -> Any:
 
 def _receiver(event: str, did: str) -> Any:
     def receive(sender: Any, request: HttpRequest | None = None, user: User | None = None, **kwargs: Any) -> None:
-        note(event, request, who=user)
-        if user is not None:
+        member = None if request is None else provider_member(request)
+        note(event, request, who=member or user)
+        if member is not None:
+            # It counts for that organization alone, and so does its line.
+            with transaction.atomic():
+                acted(member.principal, _BY_PROVIDER.get(did, did), member)
+        elif user is not None:
             with transaction.atomic():
                 acted(user.principal, did, user)
 

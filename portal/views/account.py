@@ -20,16 +20,19 @@ from django.views.decorators.http import require_safe
 from portal.access import checks_itself, ended_memberships
 from portal.actions.account import take_address_back
 from portal.mail import reaches_people
-from portal.models import User
+from portal.models import SignInProvider, User
 from portal.sign_in.known_devices import remember_device
+from portal.views.provider_sign_in import COOKIE
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
     """allauth's sign-in page, which offers sign-up only if it is allowed."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add `sign_up_open` and `by_mail`."""
-        offered = {"sign_up_open": settings.ALLOW_SIGNUP, "by_mail": reaches_people()}
+        """Add `sign_up_open`, `by_mail`, and the provider that signed in here last."""
+        slug = self.request.COOKIES.get(COOKIE, "")[:40]
+        last = SignInProvider.objects.filter(organization__slug=slug, enabled=True).first() if slug else None
+        offered = {"sign_up_open": settings.ALLOW_SIGNUP, "by_mail": reaches_people(), "last_provider": last}
         return {**super().get_context_data(**kwargs), **offered}
 
 

@@ -15,8 +15,9 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from portal.access import checks_itself, current_membership, home_of, needs_second_factor
+from portal.access import checks_itself, current_membership, home_of, memberships_of, needs_second_factor
 from portal.actions.browser_session import sessions_of
+from portal.actions.identity import connections_of
 from portal.forms.language import LanguageForm
 from portal.models import User
 from portal.sign_in.codes import finish_app
@@ -89,6 +90,7 @@ def own_account(request: HttpRequest) -> HttpResponseBase:
         "has_factor": request.user.has_second_factor,
         "needed_by": member.organization.name if member and needs_second_factor(member) else "",
         "required_by": requiring(request.user),
+        "connections": connections_of(memberships_of(request)),
         "sessions": sessions_of(request.user),
         "language_form": LanguageForm({"language": request.user.language}) if is_chosen() else None,
         "here": digest_of(request.session.session_key or ""),

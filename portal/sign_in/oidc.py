@@ -1,0 +1,210 @@
+"""OpenID Connect: discovery, the authorization code flow with PKCE, and the check of the ID token.
+
+OpenID Connect Core 1.0 and Discovery 1.0, RFC 6749, RFC 7636 (PKCE), RFC 9207 (issuer in the answer). PyJWT checks
+signatures; everything is read by portal.web.public_fetch.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+from django.core.cache import cache
+from django.utils.translation import gettext as _
+
+from portal.models import SignInProvider
+from portal.web.public_fetch import FetchFault, fetch, url_fault
+
+# Seconds for which a discovery document and keys are used again.
+_KEPT: Final = 600
+# Seconds by which clocks may differ.
+_LEEWAY: Final = 60
+# By kind of key: a shared secret (HS256) and "none" are not among them, whatever the token's header says.
+_ALGORITHMS: Final = {
+    "RSA": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+    "EC": ["ES256", "ES384", "ES512"],
+    "OKP": ["EdDSA"],
+}
+_KNOWN: Final = frozenset(name for names in _ALGORITHMS.values() for name in names)
+_CODE: Final = re.compile(r"[a-z_]{1,40}")
+
+
+class ProviderFault(Exception):
+    """The provider signs in nobody; the text is a sentence for an admin."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a provider's discovery document says."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str
+    posts_secret: bool
+
+
+def discover(provider: SignInProvider, *, anew: bool = False) -> Metadata:
+    """The provider's endpoints. Raises ProviderFault."""
+    document = _kept(provider, "metadata", f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration", anew=anew)
+    if document.get("issuer") != provider.issuer:
+        said = str(document.get("issuer", ""))[:200]
+        raise ProviderFault(_("The provider calls itself “%s”. Enter exactly that as the issuer.") % said)
+    if "code" not in _texts(document.get("response_types_supported", ["code"])):
+        raise ProviderFault(_("The provider does not offer the authorization code flow."))
+    if not _KNOWN.intersection(_texts(document.get("id_token_signing_alg_values_supported", ["RS256"]))):
+        raise ProviderFault(_("The provider signs with no algorithm of a public key, such as RS256."))
+    methods = _texts(document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]))
+    if not {"client_secret_basic", "client_secret_post"}.intersection(methods):
+        raise ProviderFault(_("The provider does not accept a client secret."))
+    return Metadata(
+        **{name: _endpoint(document, name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")},
+        userinfo_endpoint=_endpoint(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else "",
+        posts_secret="client_secret_basic" not in methods,
+    )
+
+
+def authorization_url(provider: SignInProvider, back: str, *, state: str, nonce: str, verifier: str) -> str:
+    """Where the browser signs in. Raises ProviderFault."""
+    digest = hashlib.sha256(verifier.encode()).digest()
+    scopes = dict.fromkeys(["openid", "email", "profile", *provider.scopes.split()])
+    query = {
+        "response_type": "code",
+        "client_id": provider.client_id,
+        "redirect_uri": back,
+        "scope": " ".join(scopes),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    page = discover(provider).authorization_endpoint
+    return f"{page}{'&' if urlsplit(page).query else '?'}{urlencode(query)}"
+
+
+def claims_of_code(provider: SignInProvider, code: str, back: str, *, nonce: str, verifier: str) -> dict[str, Any]:
+    """Exchange the code; return what the ID token says, completed by the userinfo endpoint. Raises ProviderFault."""
+    metadata = discover(provider)
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
+    headers = {}
+    if metadata.posts_secret:
+        form |= {"client_id": provider.client_id, "client_secret": provider.client_secret}
+    else:
+        pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.client_secret)}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    status, answer = _read(metadata.token_endpoint, form=form, headers=headers)
+    if status != 200 or not isinstance(answer.get("id_token"), str):
+        raise ProviderFault(_("The provider did not accept client id, secret or code (%s).") % _said(answer, status))
+    claims = verified_claims(provider, answer["id_token"], nonce=nonce)
+    return _completed(provider, metadata, claims, answer.get("access_token"))
+
+
+def verified_claims(provider: SignInProvider, token: str, *, nonce: str) -> dict[str, Any]:
+    """What an ID token says, if this provider signed it for this client and this sign-in. Raises ProviderFault."""
+    import jwt
+
+    try:
+        key = _key_of(provider, jwt.get_unverified_header(token))
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.key,
+            algorithms=_ALGORITHMS[key.key_type],
+            audience=provider.client_id,
+            issuer=provider.issuer,
+            leeway=_LEEWAY,
+            options={"require": ["iss", "sub", "aud", "exp", "iat"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise ProviderFault(_("The provider's token has expired. Check the clocks.")) from None
+    except jwt.InvalidIssuerError:
+        raise ProviderFault(_("The token is of another issuer.")) from None
+    except jwt.InvalidAudienceError:
+        raise ProviderFault(_("The token is for another client.")) from None
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        raise ProviderFault(_("The provider's token is not signed by one of its keys.")) from None
+    _check_further(provider, claims, nonce)
+    return claims
+
+
+def _check_further(provider: SignInProvider, claims: dict[str, Any], nonce: str) -> None:
+    said = claims.get("nonce")
+    if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
+        raise ProviderFault(_("The token belongs to another sign-in."))
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    party = claims.get("azp", provider.client_id if len(audiences) == 1 else None)
+    if party != provider.client_id:
+        raise ProviderFault(_("The token is for another client."))
+    if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
+        raise ProviderFault(_("The token names nobody."))
+
+
+def _key_of(provider: SignInProvider, header: dict[str, Any]) -> Any:
+    """The provider's key that a token's header names; keys are read again once if there is none."""
+    import jwt
+
+    uri = discover(provider).jwks_uri
+    for anew in (False, True):
+        found = []
+        for one in _kept(provider, "keys", uri, anew=anew).get("keys") or []:
+            if not isinstance(one, dict) or one.get("kty") not in _ALGORITHMS or one.get("use", "sig") != "sig":
+                continue
+            if header.get("kid") in {None, one.get("kid")}:
+                found.append(one)
+        if len(found) == 1:
+            return jwt.PyJWK(found[0])
+    raise ValueError("no key")
+
+
+def _completed(provider: SignInProvider, metadata: Metadata, claims: dict[str, Any], access: Any) -> dict[str, Any]:
+    """Add what only the userinfo endpoint says; it must be about the same subject (OpenID Connect Core, 5.3.2)."""
+    wanted = {"email", *([provider.groups_claim.partition(".")[0]] if provider.groups_claim else [])}
+    if wanted <= claims.keys() or not metadata.userinfo_endpoint or not isinstance(access, str):
+        return claims
+    if not access.isascii() or not access.isprintable():
+        return claims
+    status, more = _read(metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access}"})
+    if status != 200 or more.get("sub") != claims["sub"]:
+        raise ProviderFault(_("The provider's userinfo endpoint did not answer for this person."))
+    return {**more, **claims}
+
+
+def _kept(provider: SignInProvider, what: str, url: str, *, anew: bool) -> dict[str, Any]:
+    name = f"provider:{provider.pk}:{what}:{hashlib.sha256(url.encode()).hexdigest()[:32]}"
+    found = None if anew else cache.get(name)
+    if not isinstance(found, dict):
+        status, found = _read(url)
+        if status != 200:
+            raise ProviderFault(_("%(url)s was not found (%(status)s).") % {"url": url, "status": status})
+        cache.set(name, found, _KEPT)
+    return found
+
+
+def _read(url: str, **how: Any) -> tuple[int, dict[str, Any]]:
+    try:
+        return fetch(url, **how)
+    except FetchFault as fault:
+        raise ProviderFault(str(fault)) from fault
+
+
+def _endpoint(document: dict[str, Any], name: str) -> str:
+    url = document.get(name)
+    if not isinstance(url, str) or not url:
+        raise ProviderFault(_("The provider's discovery document has no “%s”.") % name)
+    if fault := url_fault(url):
+        raise ProviderFault(f"{name}: {fault}")
+    return url
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _said(answer: dict[str, Any], status: int) -> str:
+    """The error of an answer, as far as it is a code of RFC 6749."""
+    error = answer.get("error")
+    return error if isinstance(error, str) and _CODE.fullmatch(error) else str(status)
