@@ -253,7 +253,10 @@ HEALTH_DETAILS = {"servers": "vpn.presenters.servers.servers_health"}
 SERVER_MOVED = "vpn.actions.instances.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"
 # Who writes queued mail of these kinds, by name.
-QUEUED_MESSAGES = {"lost": "vpn.actions.peers.lost.lost_message"}
+QUEUED_MESSAGES = {
+    "lost": "vpn.actions.peers.lost.lost_message",
+    "reminder": "vpn.actions.peers.reminder.reminder_message",
+}
 # Counters of what quotas limit, by name.
 QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.protocol.throttling.COUNTERS")
 # Without a mail server nothing is sent: staff read the messages in Django admin and pass them on.

@@ -18,6 +18,8 @@ MOST_JOURNAL_DAYS = 36_500
 # Not shorter than a share link shows its profile to the browser that opened it; not longer than a week.
 LEAST_KEY_MINUTES = 15
 MOST_KEY_MINUTES = 7 * 24 * 60
+LEAST_UNUSED_DAYS = 1
+MOST_UNUSED_DAYS = 3650
 LEAST_CONNECTION_DAYS = 1
 MOST_DEVICES = 100
 
@@ -67,6 +69,14 @@ def clean_device_limit(devices: int | None, field: str) -> int | None:
             field, _("Choose 0 to %(most)d, or nothing for the default.") % {"most": MOST_DEVICES}
         )
     return devices
+
+
+def clean_unused_days(days: int | None) -> int | None:
+    """After how many days without use new devices end; None means never. Raises InvalidInput."""
+    if days is not None and not LEAST_UNUSED_DAYS <= days <= MOST_UNUSED_DAYS:
+        message = f"Choose {LEAST_UNUSED_DAYS} to {MOST_UNUSED_DAYS:,} days, or nothing for no end."
+        raise InvalidInput.in_field("unused_days", message)
+    return days
 
 
 def clean_journal_days(days: int | None) -> int | None:

@@ -12,7 +12,12 @@ from portal.actions.member import add_member
 from portal.audit.fields import values_of
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, Role, User
-from portal.validators import clean_custody_minutes, clean_device_limit, clean_organization_name
+from portal.validators import (
+    clean_custody_minutes,
+    clean_device_limit,
+    clean_organization_name,
+    clean_unused_days,
+)
 
 _SLUG_LENGTH = 40
 _SUFFIX_LENGTH = 6
@@ -60,6 +65,28 @@ def set_device_limit(organization: Organization, devices: int | None, *, by: Pri
     with transaction.atomic():
         organization.save(update_fields=["devices_per_member"])
         acted(by, "device limit changed", organization, before=before)
+
+
+def set_unused_days(organization: Organization, days: int | None, *, by: Principal) -> None:
+    """Set after how many days without use new devices end; None means never. Raises InvalidInput."""
+    if organization.unused_days == days:
+        return
+    before = values_of(organization)
+    organization.unused_days = clean_unused_days(days)
+    with transaction.atomic():
+        organization.save(update_fields=["unused_days"])
+        acted(by, "unused days changed", organization, before=before)
+
+
+def switch_reminders(organization: Organization, *, off: bool, by: Principal) -> None:
+    """Choose whether people are mailed before a device of theirs ends."""
+    if organization.reminders_off == off:
+        return
+    before = values_of(organization)
+    organization.reminders_off = off
+    with transaction.atomic():
+        organization.save(update_fields=["reminders_off"])
+        acted(by, "reminders switched", organization, before=before)
 
 
 def needs_admin(organization: Organization) -> bool:

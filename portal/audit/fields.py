@@ -27,10 +27,11 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "member": ("user.email", "user.name", "role", "state", "invited_until", "most_devices"),
     "mail": ("to", "subject"),
     "organization": (
-        "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member",
+        "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member", "unused_days",
+        "reminders_off",
         *(f"most_{quota.value}" for quota in Quota),
     ),
-    "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at"),
+    "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at", "unused_days"),
     "region": (
         "name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after", "available",
         "unavailable_reason",

@@ -21,9 +21,11 @@ from portal.validators import (
     LEAST_CONNECTION_DAYS,
     LEAST_JOURNAL_DAYS,
     LEAST_KEY_MINUTES,
+    LEAST_UNUSED_DAYS,
     MOST_DEVICES,
     MOST_JOURNAL_DAYS,
     MOST_KEY_MINUTES,
+    MOST_UNUSED_DAYS,
     NAME_LENGTH,
     clean_name,
     clean_organization_name,
@@ -64,6 +66,21 @@ class OrganizationForm(forms.Form):
         help_text=gettext_lazy(
             "Members add devices only on instances whose settings allow it. What admins add is not limited."
         ),
+    )
+    unused_days = forms.IntegerField(
+        label=gettext_lazy("Days without use after which a new device ends"),
+        required=False,
+        min_value=LEAST_UNUSED_DAYS,
+        max_value=MOST_UNUSED_DAYS,
+        help_text=gettext_lazy(
+            "Its hub ends it by itself; renewing its key lets it connect again. Devices that are there keep what they "
+            "have. Empty: new devices have no such end."
+        ),
+    )
+    reminders_off = forms.BooleanField(
+        label=gettext_lazy("Send no reminders before a device ends"),
+        required=False,
+        help_text=gettext_lazy("Otherwise its owner gets a mail seven days before, and another one a day before."),
     )
     journal_days = forms.IntegerField(
         label="Days for which the journal is kept",

@@ -27,6 +27,10 @@ class Organization(models.Model):
     journal_days = models.PositiveIntegerField(null=True, blank=True)
     # For how long a private key that the portal made can be fetched, in minutes; NULL means DEFAULT_KEY_MINUTES.
     custody_minutes = models.PositiveIntegerField(null=True, blank=True)
+    # After how many days without use its new devices end; NULL means never.
+    unused_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    # True if nobody is mailed before a device ends.
+    reminders_off = models.BooleanField(default=False, db_default=False)
     # How long ended connections are kept, in days; NULL means CONNECTION_DAYS.
     connection_days = models.PositiveIntegerField(null=True, blank=True)
     # How many devices a member may have and still add one; NULL means DEFAULT_DEVICES.

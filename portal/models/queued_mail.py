@@ -21,6 +21,7 @@ class MailKind(models.TextChoices):
     RESET = "reset", "New password"
     NOTICE = "notice", "Notice about an account"
     LOST = "lost", "Report of a lost device"
+    REMINDER = "reminder", "Reminder before a device ends"
 
 
 class QueuedMail(models.Model):
@@ -49,7 +50,8 @@ class QueuedMail(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=models.Q(kind="link", membership__isnull=False, address="")
-                | models.Q(kind__in=("reset", "notice", "lost"), membership__isnull=True) & ~models.Q(address=""),
+                | models.Q(kind__in=("reset", "notice", "lost", "reminder"), membership__isnull=True)
+                & ~models.Q(address=""),
                 name="queued_mail_has_one_recipient",
             )
         ]

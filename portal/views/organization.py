@@ -10,7 +10,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
 from portal.actions.journal import set_connection_retention, set_retention
-from portal.actions.organization import rename_organization, set_device_limit, set_key_window
+from portal.actions.organization import (
+    rename_organization,
+    set_device_limit,
+    set_key_window,
+    set_unused_days,
+    switch_reminders,
+)
 from portal.actions.second_factor import require_second_factor
 from portal.exceptions import InvalidInput
 from portal.forms.organization import OrganizationForm
@@ -41,6 +47,8 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
         "journal_days": member.organization.journal_days,
         "custody_minutes": member.organization.custody_minutes,
         "devices_per_member": member.organization.devices_per_member,
+        "unused_days": member.organization.unused_days,
+        "reminders_off": member.organization.reminders_off,
         "connection_days": member.organization.connection_days,
     }
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -64,6 +72,8 @@ def _save(member: Membership, form: OrganizationForm) -> bool:
             require_second_factor(fresh, form.cleaned_data["second_factor_required"], by=member.principal)
             set_key_window(fresh, form.cleaned_data["custody_minutes"], by=member.principal)
             set_device_limit(fresh, form.cleaned_data["devices_per_member"], by=member.principal)
+            set_unused_days(fresh, form.cleaned_data["unused_days"], by=member.principal)
+            switch_reminders(fresh, off=form.cleaned_data["reminders_off"], by=member.principal)
             set_retention(fresh, form.cleaned_data["journal_days"], by=member.principal)
             set_connection_retention(fresh, form.cleaned_data["connection_days"], by=member.principal)
     except InvalidInput as refusal:

@@ -85,6 +85,23 @@ def test_more_time_brings_a_peer_back(lab: Lab, hub: Hub) -> None:
         is_as_it_was_told(hub)
 
 
+def test_a_later_end_interrupts_nobody(lab: Lab, hub: Hub) -> None:
+    """As the portal moves the end of a device that was used, day after day."""
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    devices: list[Device | OpenVPNDevice] = [hub.connect(alice), hub.connect_openvpn(bob)]
+    with Watch(hub.agent):
+        pings = [lab.start_ping(node, hub.v4, interval=0.1) for node in (alice, bob)]
+        for ping in pings:
+            ping.wait_for_replies(3, 20)
+        moments = [limit(hub, device, 3) for device in devices]
+        for device in devices:
+            limit(hub, device, 600)
+        wait_until_after(max(moments) + ENDED_WITHIN)
+        for ping in pings:
+            assert ping.stop().lost == 0
+        is_as_it_was_told(hub)
+
+
 def test_a_peer_that_has_ended_is_taken_out_of_the_spec(lab: Lab, hub: Hub) -> None:
     device, other = hub.add(["10.77.0.0/24"]), hub.add_openvpn(["10.78.0.0/24"])
     hub.apply()

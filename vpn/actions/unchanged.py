@@ -43,7 +43,7 @@ def without_unchanged_tables(
 def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
     """The changes that differ from what the locked peer has."""
     wanted = PeerChanges(**changes)
-    for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
+    for field in ("route_all", "device", "expires_at", "unused_days", "enabled", "protocol"):
         if field in wanted and wanted[field] == getattr(peer, field):
             del wanted[field]
     if "subnets" not in wanted or same_networks(peer.subnets, wanted["subnets"]):

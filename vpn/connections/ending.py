@@ -92,7 +92,10 @@ def _end(
         list(InstanceObservation.objects.select_for_update().filter(pk__in=instances).order_by("pk"))
         found = list(rows)
         ids = {row.peer_id for row in found}
-        peers = {peer.pk: peer for peer in Peer.objects.filter(pk__in=ids).only("enabled", "expires_at", "member")}
+        peers = {
+            peer.pk: peer
+            for peer in Peer.objects.filter(pk__in=ids).only("enabled", "expires_at", "unused_until", "member")
+        }
         seen = {one.peer_id: one for one in PeerObservation.objects.filter(peer__in=ids)}
         ends: list[tuple[object, ...]] = []
         for row in found:
@@ -120,8 +123,8 @@ def _forget_begins(ended: Collection[Connection], instances: Collection[UUID]) -
 def _why(peer: Peer | None, seen: PeerObservation | None, now: datetime) -> tuple[datetime, EndReason]:
     if peer is None:
         return now, EndReason.REMOVED
-    if peer.expires_at is not None and peer.expires_at <= now:
-        return peer.expires_at, EndReason.EXPIRED
+    if (end := peer.ends_at) is not None and end <= now:
+        return end, EndReason.EXPIRED
     if peer.is_admitted and seen is not None and seen.last_handshake is not None:
         return seen.last_handshake + _TIMEOUT, EndReason.LEFT
     return now, EndReason.REVOKED

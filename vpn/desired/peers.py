@@ -41,6 +41,7 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "subnets",
         "route_all",
         "expires_at",
+        "unused_until",
         "dns_label",
         "site",
         "member",
@@ -56,9 +57,9 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
             instance, peer, peer.former_protocol, peer.former_public_key, peer.former_preshared_key
         )
     # Empty values are left out, as the agent does, so that both sides compute the same digest.
-    if peer.expires_at is not None:
+    if (end := peer.ends_at) is not None:
         # the agent must not end it before the portal says so
-        document["expires_at"] = math.ceil(peer.expires_at.timestamp())
+        document["expires_at"] = math.ceil(end.timestamp())
     if own_tags := tags.of(peer):
         document["tags"] = own_tags
     if peer.relative_name:

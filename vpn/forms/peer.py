@@ -9,9 +9,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from portal.forms.searched import SearchedBoundField, SearchedField, SearchingForm
 from portal.models import Membership, MembershipState, Organization
+from portal.validators import LEAST_UNUSED_DAYS, MOST_UNUSED_DAYS
 from portal.web.zone import find_zone
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
@@ -65,7 +67,17 @@ class ClientFields(ProtocolFields):
         required=False,
         help_text="From then on the hub refuses the device. Empty: it has no end.",
     )
-    # The time zone in which the field above was shown; the browser may be in another one by now.
+    unused_days = forms.IntegerField(
+        label=gettext_lazy("Days without use after which it ends"),
+        required=False,
+        min_value=LEAST_UNUSED_DAYS,
+        max_value=MOST_UNUSED_DAYS,
+        help_text=gettext_lazy(
+            "The hub ends it by itself, and a renewed key lets it connect again. Another number counts from now on. "
+            "Empty: it has no such end."
+        ),
+    )
+    # The time zone in which the field was shown; the browser may be in another one by now.
     expires_at_zone = ZoneField(of="id_expires_at")
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -104,11 +116,12 @@ class ClientPeerForm(SearchingForm, ClientFields):
             attrs={"data-secret": True, "class": "mono", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
-    field_order = ("user_id", "device", "protocol", "route_all", "expires_at", "public_key")
+    field_order = ("user_id", "device", "protocol", "route_all", "expires_at", "unused_days", "public_key")
 
     def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["user_id"].queryset = _members_of(organization)  # type: ignore[attr-defined]
+        self.fields["unused_days"].initial = organization.unused_days
         if self.is_search and not _is_key(self.data.get("public_key", "")):
             self._forget_key()
 
@@ -124,7 +137,7 @@ class ClientPeerForm(SearchingForm, ClientFields):
     @property
     def more_is_open(self) -> bool:
         """Does a field under "More settings" have a value or an error?"""
-        return any(self[name].value() or self[name].errors for name in ("expires_at", "public_key"))
+        return any(self[name].value() or self[name].errors for name in ("expires_at", "unused_days", "public_key"))
 
 
 class SubnetFields(ProtocolFields, ShownSubnetsForm):
@@ -249,7 +262,7 @@ def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     if peer.is_site:
         initial = _of(peer, "protocol", "subnets") | {"subnets_shown": " ".join(peer.subnets)}
         return SubnetFields(data, initial=initial, site=peer.site, advertised=peer.subnets)
-    return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at"))
+    return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at", "unused_days"))
 
 
 def _of(peer: Peer, *names: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _LATE_AFTER: Final = {
     "custody": 600,
     "journal": 600,
     "tidy": 3600,
+    "use": 3600,
 }
 
 

@@ -54,7 +54,7 @@ def _kinds() -> dict[str, list[QuerySet[Any]]]:
     """Return by kind of work the rows that it may concern: `reconcile` looks closer."""
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     concerned = Q(state__in=_UNFINISHED) | Q(behind, state=InstanceState.READY) | Q(lagging_since__isnull=False)
-    expired = Peer.objects.filter(expires_at__lte=Now()).exclude(applied_digest="")
+    expired = Peer.objects.filter(Q(expires_at__lte=Now()) | Q(unused_until__lte=Now())).exclude(applied_digest="")
     moving = Operation.objects.filter(
         kind__in=[OperationKind.MOVE, OperationKind.REBUILD], state=OperationState.RUNNING
     )

@@ -11,11 +11,16 @@ from vpn.constants import HANDSHAKE_TIMEOUT
 _TIMEOUT: Final = timedelta(seconds=HANDSHAKE_TIMEOUT)
 
 
+def ends_at(expires_at: datetime | None, unused_until: datetime | None) -> datetime | None:
+    """When a peer ends: at its date, or after its days without use, whichever comes first. None for no end."""
+    return min((end for end in (expires_at, unused_until) if end is not None), default=None)
+
+
 def is_admitted(
-    now: datetime, *, enabled: bool, expires_at: datetime | None, member_state: str | None, is_active: bool | None
+    now: datetime, *, enabled: bool, ends_at: datetime | None, member_state: str | None, is_active: bool | None
 ) -> bool:
     """Should the hub admit a peer? `member_state` and `is_active` are its owner's, None for a site."""
-    if not enabled or (expires_at is not None and expires_at <= now):
+    if not enabled or (ends_at is not None and ends_at <= now):
         return False
     return member_state is None or (member_state != MembershipState.DEACTIVATED and bool(is_active))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -14,7 +15,7 @@ from django.utils import timezone
 from portal.models import Membership
 from portal.sealing import Sealed
 from vpn.choices import KeyCustody, PeerType, Protocol, RevisedSection
-from vpn.models.connection import has_tunnel, is_admitted
+from vpn.models.connection import ends_at, has_tunnel, is_admitted
 from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import OVER_OPENVPN, PeerQuerySet
@@ -44,6 +45,13 @@ class Peer(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     # When its device was reported as lost; null again once the peer is enabled.
     lost_at = models.DateTimeField(null=True, blank=True)
+    # After so many days without use the hub ends it, too: that end, and from when it counts (vpn.actions.peers.use).
+    unused_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    unused_until = models.DateTimeField(null=True, blank=True)
+    use_counted_at = models.DateTimeField(null=True, blank=True)
+    # Of which end its owner was reminded last, and how many days before (vpn.actions.peers.reminder).
+    reminded_for = models.DateTimeField(null=True, blank=True)
+    reminded_days = models.PositiveSmallIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     # The peer's number in both pools (addressing.pools.host_addresses): one constraint keeps both addresses unique.
@@ -102,6 +110,7 @@ class Peer(models.Model):
             ),
             # For the jobs that look for what is due.
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="peer_expires"),
+            models.Index(fields=["unused_until"], condition=Q(unused_until__isnull=False), name="peer_unused"),
             models.Index(
                 fields=["certificate_due_at"],
                 condition=Q(certificate_due_at__isnull=False),
@@ -193,10 +202,15 @@ class Peer(models.Model):
         return is_admitted(
             timezone.now(),
             enabled=self.enabled,
-            expires_at=self.expires_at,
+            ends_at=self.ends_at,
             member_state=None if member is None else member.state,
             is_active=None if member is None else member.user.is_active,
         )
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its hub ends it: at its date, or after days without use, whichever comes first."""
+        return ends_at(self.expires_at, self.unused_until)
 
     @property
     def is_openvpn(self) -> bool:

@@ -29,11 +29,13 @@ def admitted_filter(prefix: str = "") -> Q:
 
     `prefix` is as in `connected_filter`.
     """
-    lasts = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": timezone.now()})
+    now = timezone.now()
+    lasts = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": now})
+    is_used = Q(**{f"{prefix}unused_until": None}) | Q(**{f"{prefix}unused_until__gt": now})
     # All states are listed: a negation would join the peers once more in queries over relations.
     belongs = Q(**{f"{prefix}member__state__in": [MembershipState.INVITED, MembershipState.ACTIVE]})
     welcome = Q(**{f"{prefix}member": None}) | (belongs & Q(**{f"{prefix}member__user__is_active": True}))
-    return lasts & welcome & Q(**{f"{prefix}enabled": True})
+    return lasts & is_used & welcome & Q(**{f"{prefix}enabled": True})
 
 
 def seen_filter(prefix: str = "", **lookups: Any) -> Q:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -24,6 +24,7 @@ from vpn.templatetags.display import binary_bytes, merged_networks, relative_tim
 register = template.Library()
 _RENDER: Final = partial(render_to_string, "vpn/instances/peer_row.html")
 _NETWORKS_SHOWN = 2
+_ENDS_SOON: Final = timedelta(days=7)
 _NO_ID: Final = UUID(int=0)
 
 
@@ -99,6 +100,8 @@ def _dot(peer: ListedPeer, *, is_connected: bool) -> SafeString:
 def _note(peer: ListedPeer, is_outdated: bool) -> str:
     if is_outdated:
         return _("profile outdated")
+    if peer.ends_at is not None and timedelta() < peer.ends_at - timezone.now() < _ENDS_SOON:
+        return _("ends on %(day)s") % {"day": date(timezone.localtime(peer.ends_at), "j F")}
     return _("reconnects to receive changes") if peer.is_reconnecting else ""
 
 

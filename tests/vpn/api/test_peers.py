@@ -27,7 +27,7 @@ def test_a_client_is_added(api: Caller, instance: Instance, member: Membership) 
     body = told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)
     assert " ".join(body) == (
         "id type user_id site_id device subnets route_all protocol addresses public_key "
-        "enabled expires_at connected connected_from last_handshake endpoint received_bytes "
+        "enabled expires_at unused_days ends_at connected connected_from last_handshake endpoint received_bytes "
         "sent_bytes key_custody profile_state created_at"
     )
     assert {name: body[name] for name in wanted} == wanted

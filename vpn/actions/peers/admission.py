@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.actions.acting import acted
@@ -50,5 +50,8 @@ def reconsider_peers(
 
 def expire_peers(*, by: Principal) -> None:
     """Let the hubs remove expired peers; skips those whose removal is being applied already."""
-    over = Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest="")
-    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")), by=by, did="expired")
+    now = timezone.now()
+    on_hub = Peer.objects.exclude(applied_digest="").filter(changed_generation__lte=F("instance__applied_generation"))
+    reconsider_peers(on_hub.filter(expires_at__lte=now), by=by, did="expired")
+    lasting = Q(expires_at=None) | Q(expires_at__gt=now)
+    reconsider_peers(on_hub.filter(lasting, unused_until__lte=now), by=by, did="ended unused")

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.peers.use import days_faults
 from vpn.actions.sites.overlaps import claims_on
 from vpn.addressing.networks import Network
 from vpn.addressing.reserved import reserved_reason
@@ -33,6 +34,7 @@ class PeerChanges(TypedDict, total=False):
     route_all: bool
     device: str
     expires_at: datetime | None
+    unused_days: int | None
     enabled: bool
     protocol: str
 
@@ -108,7 +110,7 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
     """The faults in a peer's changes, by field; also strips spaces around the device's name."""
     errors: dict[str, list[str]] = {}
     if peer.is_site:
-        for field in ("route_all", "device", "expires_at"):
+        for field in ("route_all", "device", "expires_at", "unused_days"):
             if changes.get(field):
                 errors[field] = ["A site has none: this is for client peers."]
     else:
@@ -119,6 +121,7 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
         # An unchanged expiry may be in the past.
         expires_at = changes.get("expires_at")
         errors |= client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
+        errors |= days_faults(changes.get("unused_days"))
         changes.pop("subnets", None)
     if "protocol" in changes:
         errors |= protocol_faults(changes["protocol"], peer.site)

@@ -13,6 +13,7 @@ from vpn.actions.change import Scope, changing
 from vpn.actions.peers import certificates
 from vpn.actions.peers.protocol_change import end_former
 from vpn.actions.peers.row import fresh_peer
+from vpn.actions.peers.use import count_from_now
 from vpn.choices import EndReason, KeyCustody
 from vpn.connections.acting import end_connection
 from vpn.desired.peers import PLACEHOLDER_KEY
@@ -65,6 +66,7 @@ def renew_keys(peer: Peer, instance: Instance, public_key: str = "", *, by: Prin
     give_keys(peer, instance, public_key)
     end_connection(peer, EndReason.RENEWED)
     peer.delivered_digest, peer.delivered_at = "", None
+    count_from_now(peer)
     ProfileLink.objects.filter(peer=peer).delete()
     acted(by, "keys replaced", peer)
 

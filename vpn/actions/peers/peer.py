@@ -30,6 +30,7 @@ from vpn.actions.peers.keys import end_keys, give_keys, refuse_used_key, renew_k
 from vpn.actions.peers.labels import follow_name, give_label, wanted_label
 from vpn.actions.peers.protocol_change import end_former, keep_former
 from vpn.actions.peers.row import fresh_peer
+from vpn.actions.peers.use import Unused, count_from_now, days_faults
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
 from vpn.choices import EndReason, PeerType, Protocol
@@ -47,10 +48,12 @@ def create_client_peer(
     route_all: bool = False,
     protocol: str = Protocol.WIREGUARD,
     expires_at: datetime | None = None,
+    unused_days: int | Unused | None = Unused.AS_ORGANIZATION,
     public_key: str = "",
 ) -> Peer:
     """Add a member's device; raises InvalidInput, Conflict (the pool is full, the key is known) or QuotaReached."""
-    errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None)
+    days = instance.organization.unused_days if isinstance(unused_days, Unused) else unused_days
+    errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None) | days_faults(days)
     if public_key and protocol == Protocol.OPENVPN:
         errors["public_key"] = ["Only WireGuard devices make their own key. Leave it empty for OpenVPN."]
     if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
@@ -67,7 +70,9 @@ def create_client_peer(
             device=device.strip(),
             route_all=route_all,
             expires_at=expires_at,
+            unused_days=days,
         )
+        count_from_now(peer)
         refuse_taken_name(peer, locked, peer.device)
         planning.touch_new_peer(peer)
         give_keys(peer, locked, public_key)
@@ -209,9 +214,11 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         note_subnets(fresh)
     former_label, former_name = wanted_label(fresh), fresh.dns_name
     refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
-    for field in ("route_all", "device", "expires_at", "enabled"):
+    for field in ("route_all", "device", "expires_at", "unused_days", "enabled"):
         if field in changes:
             setattr(fresh, field, changes[field])
+    if "unused_days" in changes or changes.get("enabled"):
+        count_from_now(fresh)
     if wanted_label(fresh) != former_label or not fresh.dns_label:
         give_label(fresh, locked)
     if "protocol" in changes:

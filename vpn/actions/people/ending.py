@@ -69,6 +69,7 @@ def _tunnels_of(member: Membership, receipt: Receipt) -> list[EndedTunnel]:
     """The member's devices that a hub has or is about to get. Not saved yet."""
     now = timezone.now()
     lasts = Q(enabled=True) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    lasts &= Q(unused_until=None) | Q(unused_until__gt=now)
     found: PeerQuerySet = Peer.objects.filter(lasts | ~Q(applied_digest=""), member=member)
     rows = found.select_related("observation", "instance__observation", "instance__server")
     return [

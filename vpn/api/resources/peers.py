@@ -16,6 +16,7 @@ from portal.web.later import not_yet
 from vpn.access import get_instance_of_peers, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import preview
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+from vpn.actions.peers.use import Unused, refuse_more_days
 from vpn.actions.profiles.profile import issue_link, renew_with_link, revoke_link
 from vpn.actions.revisions.notes import noted
 from vpn.api.protocol.answers import many, nothing, one
@@ -51,7 +52,7 @@ LIST = "/instances/{uuid:instance_id}/peers"
 PATH = LIST + "/{uuid:peer_id}"
 # Fields that only the other type of peer has.
 _SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes", "note")
-_CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "public_key")
+_CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "unused_days", "public_key")
 _SHOWN = {None: "all", "site": "sites", "client": "clients"}
 
 
@@ -107,6 +108,8 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     whose = _whose(body)
     if body.type == "site":
         check_site(member, whose)
+    if "unused_days" in body.model_fields_set:
+        refuse_more_days(member, body.unused_days)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body, member.principal)
     if wants_plan(request):
         return plan_of(request, preview(create))
@@ -135,6 +138,7 @@ def _create_client(instance: Instance, user_id: UUID, body: PeerCreate, by: Prin
         instance,
         by=by,
         member=member,
+        unused_days=body.unused_days if "unused_days" in body.model_fields_set else Unused.AS_ORGANIZATION,
         **body.model_dump(include={"device", "route_all", "protocol", "expires_at", "public_key"}),
     )
 
@@ -169,6 +173,8 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
         changes = read_change(request, PeerChange, show(peer))
         if "subnets" in changes and peer.site_id is not None:
             check_site(member, peer.site_id)
+        if "unused_days" in changes and changes["unused_days"] != peer.unused_days:
+            refuse_more_days(member, changes["unused_days"])
         with noted(changes.pop("note", "")):
             if not wants_plan(request):
                 return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))

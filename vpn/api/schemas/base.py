@@ -72,5 +72,6 @@ def _without_nul(value: str) -> str:
 # Strict types: in JSON "yes" is not a boolean and "20" is not a number.
 Text = Annotated[StrictStr, AfterValidator(_without_nul)]
 Flag = StrictBool
+Days = StrictInt
 Number = StrictInt
 Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vpn.api.schemas.base import Flag, In, Moment, Out, Text
+from vpn.api.schemas.base import Days, Flag, In, Moment, Out, Text
 from vpn.choices import KeyCustody, PeerType, ProfileState
 from vpn.models import Instance, Peer, PeerObservation
 from vpn.profiles.router import ProfileFile
@@ -36,6 +36,9 @@ class PeerCreate(In):
     route_all: Flag = Field(False, description="Send all traffic through the hub.")
     device: Text = ""
     expires_at: Moment | None = None
+    unused_days: Days | None = Field(
+        None, description="The hub ends it after so many days without use; absent: as the organization sets."
+    )
     public_key: Text = Field("", description="The public key, if the device made its own key pair.")
     note: Text = Field("", description="Of a site: why, in at most 200 characters; kept with the revision.")
 
@@ -48,6 +51,7 @@ class PeerChange(In):
     route_all: Flag = False
     device: Text = ""
     expires_at: Moment | None = None
+    unused_days: Days | None = Field(None, description="Another value counts from now on; null: it has no such end.")
     enabled: Flag = True
     protocol: Text = ""
     note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
@@ -65,6 +69,7 @@ class PeerOut(Out):
             "received_bytes",
             "sent_bytes",
             "profile_state",
+            "ends_at",
             "token",
             "token_ttl",
         ]
@@ -82,6 +87,8 @@ class PeerOut(Out):
     public_key: str | None = Field(description="WireGuard's; null for OpenVPN.")
     enabled: bool
     expires_at: datetime | None
+    unused_days: int | None
+    ends_at: datetime | None = Field(description="The earlier one of `expires_at` and its end without use.")
     connected: bool
     connected_from: datetime | None
     last_handshake: datetime | None
@@ -149,6 +156,8 @@ def values_of(
         "public_key": None if peer.is_openvpn else peer.public_key,
         "enabled": peer.enabled,
         "expires_at": peer.expires_at,
+        "unused_days": peer.unused_days,
+        "ends_at": peer.ends_at,
         "connected": connected,
         "connected_from": seen.connected_from if connected else None,
         "last_handshake": seen.last_handshake,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from vpn.api.schemas.peer import values_of
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Instance
-from vpn.models.connection import has_tunnel, is_admitted
+from vpn.models.connection import ends_at, has_tunnel, is_admitted
 
 
 class RouterRow(NamedTuple):
@@ -38,6 +38,8 @@ class PeerRow(NamedTuple):
     public_key: str
     enabled: bool
     expires_at: datetime | None
+    unused_days: int | None
+    unused_until: datetime | None
     key_custody: str
     delivered_digest: str
     delivered_host: str
@@ -51,6 +53,11 @@ class PeerRow(NamedTuple):
     endpoint: str | None
     received_bytes: int | None
     sent_bytes: int | None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its hub ends it; as Peer.ends_at."""
+        return ends_at(self.expires_at, self.unused_until)
 
     @property
     def is_openvpn(self) -> bool:
@@ -100,7 +107,7 @@ def _is_admitted(row: PeerRow, now: datetime) -> bool:
     return is_admitted(
         now,
         enabled=row.enabled,
-        expires_at=row.expires_at,
+        ends_at=row.ends_at,
         member_state=row.member_state,
         is_active=row.member_is_active,
     )

@@ -29,6 +29,7 @@ from vpn.jobs.runtime.heartbeat import beat_while_running
 from vpn.jobs.runtime.time_limit import TimeLimit
 from vpn.jobs.tick import note_end
 from vpn.jobs.tidy import TIDY_SECONDS, tidy
+from vpn.jobs.unused import USE_SECONDS, note_use
 
 _NOTED_EVERY: Final = 60.0  # seconds
 # Comparing a hub of thousands of peers, every few minutes, makes it grow again.
@@ -78,6 +79,7 @@ def recurring_jobs() -> list[Recurring]:
         Recurring("custody", CUSTODY_SECONDS, destroy_keys),
         Recurring("names", NAMES_SECONDS, keep_names),
         Recurring("journal", SEAL_SECONDS, seal_journals),
+        Recurring("use", USE_SECONDS, note_use),
         Recurring("tidy", TIDY_SECONDS, tidy),
     ]
 

@@ -15,6 +15,7 @@ from vpn.choices import InstanceState, KeyCustody, ProfileState, Reachability
 from vpn.models import Peer
 from vpn.needs import Code
 from vpn.presenters.instances.hub_side import HubSide
+from vpn.presenters.peers.end import is_unused, unused_words
 from vpn.presenters.peers.push import push_words
 from vpn.presenters.profiles.outdated import remedy_of
 
@@ -87,6 +88,9 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
             keys = _("Its keys ended, so it needs a new profile then.")
             return Condition("bad", _("Reported as lost"), f"{advice} {keys}", peer.lost_at)
         return Condition("off", _("Disabled"), advice)
+    if is_unused(peer):
+        advice = _("Renew its key to let it connect again: its days are counted from then on.")
+        return Condition("off", _("Ended without use"), f"{unused_words(peer)} {advice}", peer.unused_until)
     if peer.expires_at is not None and peer.expires_at <= timezone.now():
         if may_change:
             advice = _("It has expired. Set a later expiry to let it connect again.")

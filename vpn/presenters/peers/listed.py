@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from vpn.choices import PeerType, Protocol
 from vpn.models import Instance
-from vpn.models.connection import has_tunnel, is_admitted
+from vpn.models.connection import ends_at, has_tunnel, is_admitted
 from vpn.models.querysets import PeerQuerySet
 
 
@@ -25,6 +25,7 @@ class _Columns(NamedTuple):
     route_all: bool
     enabled: bool
     expires_at: datetime | None
+    unused_until: datetime | None
     host: int
     public_key: str
     dns_label: str
@@ -103,12 +104,17 @@ class ListedPeer(_Columns):
         return self.instance.host_addresses(self.host)
 
     @property
+    def ends_at(self) -> datetime | None:
+        """When its hub ends it."""
+        return ends_at(self.expires_at, self.unused_until)
+
+    @property
     def is_admitted(self) -> bool:
         """Should the hub admit it?"""
         return is_admitted(
             timezone.now(),
             enabled=self.enabled,
-            expires_at=self.expires_at,
+            ends_at=self.ends_at,
             member_state=self.member_state,
             is_active=self.user_is_active,
         )

@@ -17,11 +17,12 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
-from portal.models import Membership, Principal
+from portal.models import Membership
 from portal.views.searched import show_search
 from vpn.access import get_instance_of_peers, may_change_subnets
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.peers.use import refuse_more_days
 from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.site import create_site
 from vpn.addressing.networks import is_broad
@@ -51,7 +52,7 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_search:
         return show_search(request, "vpn/peers/create_client.html", context, form)
     if request.method == "POST" and form.is_valid():
-        peer = _create_client(instance, form, member.principal)
+        peer = _create_client(instance, form, member)
         if peer is not None:
             messages.success(request, f"{peer.label} was added.")
             return redirect("peer", pk=peer.pk)
@@ -90,11 +91,12 @@ def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
         messages.warning(request, warning)
 
 
-def _create_client(instance: Instance, form: ClientPeerForm, by: Principal) -> Peer | None:
+def _create_client(instance: Instance, form: ClientPeerForm, admin: Membership) -> Peer | None:
     values = dict(form.cleaned_data)
     member = values.pop("user_id")
     try:
-        return create_client_peer(instance, by=by, member=member, **values)
+        refuse_more_days(admin, values["unused_days"])
+        return create_client_peer(instance, by=admin.principal, member=member, **values)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None

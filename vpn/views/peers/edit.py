@@ -16,10 +16,11 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
-from portal.models import Membership, Principal
+from portal.models import Membership
 from vpn.access import get_peer, may_change_subnets
 from vpn.actions.peers.input import PeerChanges
 from vpn.actions.peers.peer import update_peer
+from vpn.actions.peers.use import refuse_more_days
 from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.subnets import follows
 from vpn.forms.note import note_of
@@ -46,10 +47,10 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     if is_preview(request):
         refuse = partial(show_refusal, form)
         notes: list[str] = []
-        change = noting_names(notes, Peer.objects.filter(pk=peer.pk), lambda: _change(peer, form, member.principal))
+        change = noting_names(notes, Peer.objects.filter(pk=peer.pk), lambda: _change(peer, form, member))
         return show_preview(request, "vpn/peers/edit.html", context, form, change, refuse=refuse, notes=notes)
     if request.method == "POST" and form.is_valid():
-        saved = _save(peer, form, member.principal)
+        saved = _save(peer, form, member)
         if saved is not None:
             messages.success(request, _outcome(saved, generation, protocol))
             if "subnets" in form.changed_data:
@@ -74,17 +75,19 @@ def _outcome(saved: Peer, generation: int, protocol: str) -> str:
     return f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}"
 
 
-def _save(peer: Peer, form: forms.Form, by: Principal) -> Peer | None:
+def _save(peer: Peer, form: forms.Form, member: Membership) -> Peer | None:
     try:
-        return _change(peer, form, by)
+        return _change(peer, form, member)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None
 
 
-def _change(peer: Peer, form: forms.Form, by: Principal) -> Peer:
+def _change(peer: Peer, form: forms.Form, member: Membership) -> Peer:
     changes = PeerChanges()
     for field in PeerChanges.__annotations__.keys() & set(form.changed_data):
+        if field == "unused_days":
+            refuse_more_days(member, form.cleaned_data[field])
         if field != "expires_at" or not _is_shown(form.cleaned_data[field], peer.expires_at):
             changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
     if isinstance(form, SubnetFields) and form.leaves_subnets:
@@ -94,7 +97,7 @@ def _change(peer: Peer, form: forms.Form, by: Principal) -> Peer:
         changes["subnets"] = form.cleaned_data["subnets"]
         changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
     with noted(note_of(form)):
-        return update_peer(peer, by=by, **changes) if changes else peer
+        return update_peer(peer, by=member.principal, **changes) if changes else peer
 
 
 def _is_shown(value: datetime | None, stored: datetime | None) -> bool:
