@@ -20,10 +20,10 @@ RATE_LIMITS: Final = {
     "reauthenticate": "10/10m/user,100/d/user",
     "change_password": "10/10m/user",
     "end_session": "30/m/user",
-    # Each may ask an organization's provider, so each may occupy a thread for some seconds.
-    "provider_begin": "20/m/key,200/h/key",
-    "provider_return": "20/m/key,200/h/key",
-    "provider_organization": "120/m/key",
+    # By network, which may be that of a whole office. Each may ask an organization's provider.
+    "provider_begin": "60/m/key,1000/h/key",
+    "provider_return": "60/m/key,1000/h/key",
+    "provider_organization": "240/m/key",
     "provider_confirm": "20/m/key",
 }
 # By address: nobody can guess a passkey, but each challenge makes a session.

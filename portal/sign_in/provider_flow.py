@@ -36,6 +36,10 @@ class TooMany(ProviderFault):
     """A limit of attempts is reached; nobody was asked, and the journal gets no line."""
 
 
+class NotBegun(ProviderFault):
+    """This browser began no such sign-in. The journal gets no line, because every stranger can send that."""
+
+
 class Returned(NamedTuple):
     """Why the browser was sent to the provider, and whom it signed in."""
 
@@ -88,7 +92,7 @@ def come_back(request: HttpRequest, provider: SignInProvider) -> Returned:
     state = request.GET.get("state", "")
     is_ours = flow.get("provider") == str(provider.pk) and flow.get("at", 0) > time.time() - _LASTS
     if not is_ours or not hmac.compare_digest(state.encode(), flow["state"].encode()):
-        raise ProviderFault(_("This answer does not belong to a sign-in that was begun in this browser."))
+        raise NotBegun(_("This answer does not belong to a sign-in that was begun in this browser."))
     if request.GET.get("iss", provider.issuer) != provider.issuer:
         raise ProviderFault(_("Another provider answered."))
     if "error" in request.GET or not request.GET.get("code"):

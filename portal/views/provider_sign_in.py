@@ -24,7 +24,7 @@ from portal.actions.provider_identity import (
     offer_of,
 )
 from portal.actions.sign_in_provider import note_refusal, note_trial
-from portal.audit.log import note
+from portal.audit.log import note_sometimes
 from portal.exceptions import Conflict
 from portal.forms.sign_in_provider import OrganizationNameForm
 from portal.models import Membership, Principal, SignInProvider, User
@@ -32,6 +32,7 @@ from portal.sign_in.oidc import ProviderFault
 from portal.sign_in.provider_flow import (
     ARRIVAL_KEY,
     TRIED_KEY,
+    NotBegun,
     Returned,
     TooMany,
     begin,
@@ -177,8 +178,9 @@ def _said(returned: Returned) -> dict[str, Any]:
 def _refused(request: HttpRequest, provider: SignInProvider, fault: ProviderFault) -> HttpResponse:
     if isinstance(fault, TooMany):
         return too_often(request)
-    note("provider_refused", request, organization=provider.organization_id)
-    note_refusal(provider, str(fault), by=_STRANGER)
+    note_sometimes("provider_refused", request, str(provider.pk), organization=provider.organization_id)
+    if not isinstance(fault, NotBegun):
+        note_refusal(provider, str(fault), by=_STRANGER)
     return render(request, "account/provider_refused.html", {"provider": provider, "fault": fault}, status=403)
 
 

@@ -10,6 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from typing import Any
 
+import dns.message
+import dns.rdatatype
+import dns.resolver
+import dns.rrset
 import pytest
 from django.conf import LazySettings
 
@@ -81,6 +85,44 @@ def test_a_second_answer_of_the_resolver_changes_nothing(monkeypatch: pytest.Mon
     assert dialled == ["1.1.1.1"]
     with pytest.raises(FetchFault, match="private network"):
         fetch("https://login.example.com/")
+
+
+@pytest.fixture
+def rebinding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A DNS server on loopback: its first answers for IPv4 are public, every later one is this machine."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    asked: list[str] = []
+
+    def answer() -> None:
+        while True:
+            try:
+                wire, client = server.recvfrom(4096)
+            except OSError:
+                return
+            question = dns.message.from_wire(wire)
+            reply = dns.message.make_response(question)
+            if question.question[0].rdtype == dns.rdatatype.A:
+                asked.append(question.question[0].name.to_text())
+                address = "1.1.1.1" if len(asked) == 1 else "127.0.0.1"
+                reply.answer.append(dns.rrset.from_text(question.question[0].name, 0, "IN", "A", address))
+            server.sendto(reply.to_wire(), client)
+
+    threading.Thread(target=answer, daemon=True).start()
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = ["127.0.0.1"], server.getsockname()[1]
+    monkeypatch.setattr("dns.resolver.Resolver", lambda: resolver)
+    yield asked
+    server.close()
+
+
+def test_a_name_server_that_rebinds_reaches_nothing(rebinding: list[str], dialled: list[str]) -> None:
+    with pytest.raises(FetchFault, match="cannot be reached"):
+        fetch("https://login.example.com/")
+    assert (rebinding, dialled) == (["login.example.com."], ["1.1.1.1"])
+    with pytest.raises(FetchFault, match="private network"):
+        fetch("https://login.example.com/")
+    assert dialled == ["1.1.1.1"]
 
 
 def test_a_name_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch, dialled: list[str]) -> None:
