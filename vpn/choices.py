@@ -233,6 +233,8 @@ class ServerState(models.TextChoices):
     READY = "ready", "Ready"
     UNREACHABLE = "unreachable", "Does not answer"
     LOST = "lost", "Lost"
+    # For good: it has to be installed anew, and added as another server.
+    COMPROMISED = "compromised", "Compromised"
 
 
 class NodeState(models.TextChoices):

@@ -33,6 +33,7 @@ ALLOWED_JOBS = frozenset(
     {
         "vpn.jobs.apply.apply_instance",
         "vpn.jobs.apply.apply_urgently",
+        "vpn.jobs.compromise.go_on_renewing",
         "vpn.jobs.clouds.remove_stray",
         "vpn.jobs.clouds.sweep_cloud",
         "vpn.jobs.clouds.test_cloud",
@@ -199,6 +200,12 @@ def enqueue_host_key(server_id: UUID) -> None:
     """Look at the host key that a server shows."""
     region = _region_of(Server, server_id)
     _enqueue("provision", "vpn.jobs.preparation.look_at_host_key", str(server_id), region_id=region)
+
+
+def enqueue_compromised(row_id: UUID, organization_id: UUID, region_id: str) -> None:
+    """Give a hub of a compromised server new keys and another server, or continue to."""
+    function = "vpn.jobs.compromise.go_on_renewing"
+    _enqueue("provision", function, str(row_id), organization_id=organization_id, region_id=region_id)
 
 
 def enqueue_node(server_id: UUID) -> None:

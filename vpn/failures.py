@@ -17,6 +17,7 @@ UNKNOWN_DRIVER: Final = Code("portal", "unknown-driver")  # subject: the driver'
 AGENT_SILENT: Final = Code("portal", "agent-silent")
 SERVER_UNREACHABLE: Final = Code("portal", "server-unreachable")
 SERVER_NOT_PREPARED: Final = Code("portal", "server-not-prepared")
+SERVER_COMPROMISED: Final = Code("portal", "server-compromised")
 REPORT_INVALID: Final = Code("portal", "report-invalid")
 KNOCK_IMPOSSIBLE: Final = Code("portal", "knock-impossible")  # subject: the type of the error
 

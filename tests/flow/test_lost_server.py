@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -144,7 +145,50 @@ def test_draining_the_other_server_brings_it_back_and_the_client_stays_connected
     wait_until(lambda: bind.answers_of(story["name"]) == {servers["fra1"].node.v4}, WITHIN, "the name", portal.logs)
 
 
+def test_a_compromised_server_leaves_its_hub_with_new_keys_on_the_other_one(
+    lab: Lab, portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer], bind: Bind, laptop: Node
+) -> None:
+    peer = add_client(admin, story["instance"], device="phone", route_all="true", protocol="openvpn")
+    story["phone"], story["phone profile"] = peer, fetch_profile(admin, peer)
+    phone = lab.add_client("phone")
+    lab.openvpn_up(phone, story["phone profile"], seconds=60)
+    lab.openvpn_down(phone)
+    lab.wg_quick_down(laptop)
+    portal.manage("server", "uncordon", "fra2")
+    assert "1 hubs of 1 organizations" in portal.manage("server", "compromised", "fra1", "--plan")
+    portal.manage("server", "compromised", "fra1")
+    wait_until(lambda: hubs_on(servers["fra2"]), WITHIN, "the hub on the other server", portal.logs)
+    wait_until(lambda: bind.answers_of(story["name"]) == {servers["fra2"].node.v4}, WITHIN, "the name", portal.logs)
+    wait_until(lambda: "Ready" in page(admin), WITHIN, "the instance to be ready again", portal.logs)
+    # Its hub would go on until its lease ends.
+    servers["fra1"].die()
+
+
+def test_old_profiles_connect_nowhere_and_new_ones_do(
+    lab: Lab, portal: RunningPortal, admin: Visitor, laptop: Node
+) -> None:
+    tablet, phone, other = (lab.add_client(name) for name in ("old-laptop", "old-phone", "new-phone"))
+    lab.wg_quick_up(tablet, story["profile"])
+    lab.openvpn_start(phone, story["phone profile"])
+    pinging = lab.start_ping(tablet, lab.outside.v4)
+    mine = admin.get("/my/").text
+    assert mine.count("because its server was compromised") == 2
+    laptop_peer = next(pk for pk in re.findall(r"/peers/([0-9a-f-]{36})/", mine) if pk != story["phone"])
+    lab.wg_quick_up(laptop, fetch_profile(admin, laptop_peer))
+    lab.wait_ping(laptop, lab.outside.v4, WITHIN)
+    lab.openvpn_up(other, fetch_profile(admin, story["phone"]), seconds=60)
+    lab.wait_ping(other, lab.outside.v4, WITHIN)
+    assert lab.latest_handshake(tablet) == 0
+    assert "Initialization Sequence Completed" not in lab.openvpn_log(phone).read_text()
+    pinging.stop()
+    lab.openvpn_down(phone, kill=True)
+    assert "because its server was compromised" not in admin.get("/my/").text
+    listed = admin.get("/admin/vpn/server/").text
+    assert "Traceback" not in portal.logs()
+    assert "compromised" in listed
+
+
 def test_all_is_deleted(portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer]) -> None:
     path = f"/instances/{story['instance']}/"
     admin.submit(f"{path}delete/", action=f"{path}delete/")
-    wait_until(lambda: not any(map(hubs_on, servers.values())), WITHIN, "the end of the hubs", portal.logs)
+    wait_until(lambda: not hubs_on(servers["fra2"]), WITHIN, "the end of the hub", portal.logs)

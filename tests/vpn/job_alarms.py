@@ -25,10 +25,14 @@ from django.db import connection
 from rq.timeouts import JobTimeoutException
 
 from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization
+from tests.vpn.ssh_servers import make_server
 from vpn.actions.change import Scope, changing
+from vpn.actions.servers.compromise import report_compromised
+from vpn.actions.servers.region import add_region
 from vpn.jobs import apply, observe, reconcile
+from vpn.jobs.compromise import go_on_renewing
 from vpn.jobs.runtime.connections import end_connections
-from vpn.models import Instance, InstanceObservation, Tick
+from vpn.models import CompromisedHub, Instance, InstanceObservation, Move, Operation, Tick
 from vpn.wire.digests import digest
 from vpn.wire.report import HubReport
 
@@ -44,13 +48,15 @@ _ACTIONS = (
     "vpn/actions/activity/operation.py",
     "vpn/actions/change.py",
 )
+# The other jobs try the lines of transactions and of leases.
+_OF_ONE_JOB = {"compromise": ("vpn/jobs/compromise.py", "vpn/actions/instances/new_keys.py")}
 WATCHED = (*_TRANSACTIONS, "django/db/backends/postgresql/base.py", *_OURS, *_ACTIONS)
 
 
 @cache
 def _is_watched(path: str) -> bool:
     """Is this file one whose lines are tried? Asked at each call of a function."""
-    return path.endswith(WATCHED)
+    return path.endswith(_OF_ONE_JOB.get(sys.argv[1], WATCHED))
 
 
 class Server:
@@ -144,11 +150,14 @@ def main(name: str) -> int:
         "apply": lambda: apply.apply_instance(str(instance.pk)),
         "observe": lambda: _observe(instance.server_id),
         "reconcile": _reconcile,
+        "compromise": _renew,
     }
     with (
         patch("vpn.jobs.apply.driver_for", new=lambda _: server),
         patch("vpn.jobs.observe.driver_for", new=lambda _: server),
     ):
+        if name == "compromise":
+            _compromise(instance)
         alarms, faults = _try(instance.pk, name, jobs[name])
     print("\n".join([*faults, f"{alarms} alarms"]))
     return 1 if faults or alarms < 30 else 0
@@ -177,16 +186,60 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
         Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None)
         job()
         end_connections(interrupted=False)
+        if name == "compromise" and (fault := _not_renewed(pk)):
+            faults.append(f"{where}: {fault}")
         if name == "apply" and not Instance.objects.get(pk=pk).is_up_to_date:
             faults.append(f"{where}: the next run did not do the work")
     return alarms, faults
 
 
 def _ask_for_work(pk: UUID) -> None:
+    if CompromisedHub.objects.exists():
+        Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None)
+        _begin_renewal(pk)
+        return
     Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, retry_at=None)
     InstanceObservation.objects.update(verify_at=None)
     with changing(pk, scope=Scope.PEERS, by=BY):
         pass
+
+
+def _compromise(instance: Instance) -> None:
+    """Report the instance's server, where the region has another one."""
+    region = add_region("fra", "Frankfurt", by=BY)
+    bad, _ = make_server(region, "fra1"), make_server(region, "fra2", number=8)
+    Instance.objects.filter(pk=instance.pk).update(server=bad, region=region)
+    report_compromised(bad, "fra1", by=BY)
+
+
+def _renew() -> None:
+    go_on_renewing(str(CompromisedHub.objects.get().pk))
+
+
+def _begin_renewal(pk: UUID) -> None:
+    """As when the server has just been reported."""
+    Move.objects.all().delete()
+    Operation.objects.all().delete()
+    CompromisedHub.objects.update(keys_at=None, last_peer=None, peers_at=None)
+    former.clear()
+    former.update(_keys(pk))
+
+
+former: set[str] = set()
+
+
+def _keys(pk: UUID) -> set[str]:
+    instance = Instance.objects.get(pk=pk)
+    return {instance.public_key, *(peer.preshared_key for peer in instance.peers.all())}
+
+
+def _not_renewed(pk: UUID) -> str:
+    """What the job, run again, did not do; "" if it did all."""
+    if former & _keys(pk):
+        return "a key is the former one"
+    if CompromisedHub.objects.get().peers_at is None:
+        return "not all peers are noted"
+    return "" if Move.objects.filter(instance=pk).exists() else "the hub is not being built anew"
 
 
 def _reconcile() -> None:

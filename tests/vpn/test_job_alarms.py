@@ -15,7 +15,7 @@ _PROGRAM = (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("job", ["apply", "observe", "reconcile"])
+@pytest.mark.parametrize("job", ["apply", "observe", "reconcile", "compromise"])
 def test_an_alarm_at_any_line_of_a_job_leaves_no_lock_and_loses_no_work(
     database_url: str, tmp_path: Path, job: str
 ) -> None:

@@ -24,7 +24,7 @@ from vpn.models import Instance
 
 _UNCHANGEABLE = {
     InstanceState.DELETING: "This instance is being deleted.",
-    InstanceState.LOST: "This instance's server does not answer, so nothing can be changed on it.",
+    InstanceState.LOST: "This instance's server is lost, so nothing can be changed on it until it has another one.",
 }
 
 

@@ -21,6 +21,7 @@ from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import add_server, ask_host_key, confirm_host_key, cordon_server, forget_server
 from vpn.admin.base import ReadOnly, act_on_each, principal_of
+from vpn.admin.compromise import CompromisePages
 from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
 from vpn.models import Instance, Operation, Peer, Region, Server, SshAccess
 from vpn.models.region import RegionQuerySet
@@ -76,7 +77,7 @@ class RegionAdmin(ReadOnly):
 
 
 @admin.register(Server)
-class ServerAdmin(ReadOnly):
+class ServerAdmin(CompromisePages):
     """Servers: how they are reached, their preparation and state, and the networks that instances may push."""
 
     form = ServerForm
@@ -90,6 +91,7 @@ class ServerAdmin(ReadOnly):
     search_fields = ("name", "address", "address_v6", "region__name")
     observed = (
         "related",
+        "compromise",
         "heard",
         "reason",
         "reached",

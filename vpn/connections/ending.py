@@ -33,10 +33,10 @@ def end_all(instance_id: UUID, reason: EndReason) -> None:
     _end(found, {instance_id}, timezone.now(), reason)
 
 
-def end_moved(instance_id: UUID) -> None:
-    """End all open connections of an instance whose hub has another place now: each device connects there anew."""
+def end_moved(instance_id: UUID, reason: EndReason = EndReason.MOVED) -> None:
+    """End all open connections of an instance whose hub has another place or other keys: devices connect anew."""
     with transaction.atomic():
-        end_all(instance_id, EndReason.MOVED)
+        end_all(instance_id, reason)
         seen = PeerObservation.objects.filter(peer__in=Peer.objects.filter(instance=instance_id))
         seen.filter(connected_from__isnull=False).update(connected_from=None)
 

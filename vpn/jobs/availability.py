@@ -19,6 +19,7 @@ from vpn.actions.servers.preparation import begin_preparation
 from vpn.choices import Driver, NodeState, ServerState
 from vpn.drivers.base import AgentError, Unreachable
 from vpn.drivers.registry import driver_at
+from vpn.jobs.compromise import ring_for_compromised
 from vpn.jobs.leases import note_clock
 from vpn.jobs.loss import rebuild_lost_hubs
 from vpn.jobs.servers import address_of
@@ -40,6 +41,7 @@ def ring_for_servers() -> None:
     now = timezone.now()
     due = Q(check_at=None) | Q(check_at__lt=now)
     rebuild_lost_hubs()
+    ring_for_compromised()
     # One that is being removed is not expected to answer.
     remote = Server.objects.exclude(region__driver=Driver.LOCAL).exclude(node__state=NodeState.REMOVING)
     waiting = remote.filter(due, state__in=_CHECKED).order_by(F("check_at").asc(nulls_first=True))

@@ -210,6 +210,8 @@ def _tear_down(pk: UUID, token: UUID) -> str:
     if instance.server.state == ServerState.LOST:
         leave_on_lost(pk, by=_ENDING)
         return f"{instance.server.name} is lost. What it has of the hub is removed as soon as it answers."
+    if instance.server.state == ServerState.COMPROMISED:
+        return f"{instance.server.name} was compromised. What it has of the hub ends when it is switched off."
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
     try:
         _destroy(instance)

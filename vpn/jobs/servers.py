@@ -30,6 +30,8 @@ def driver_for(server: Server | None) -> Driver:
         raise Unreachable(failures.NO_SERVER.of())
     if server.state in {ServerState.UNREACHABLE, ServerState.LOST}:
         raise Unreachable(failures.SERVER_UNREACHABLE.of())
+    if server.state == ServerState.COMPROMISED:
+        raise Unreachable(failures.SERVER_COMPROMISED.of())
     if server.state != ServerState.READY:
         raise Unreachable(failures.SERVER_NOT_PREPARED.of())
     driver = driver_at(address_of(server))

@@ -5,6 +5,7 @@ from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
 from vpn.models.cloud import CloudAccount, CloudNode, PortalTag, StrayNode, portal_tag
+from vpn.models.compromised_hub import CompromisedHub
 from vpn.models.delivered_profile import DeliveredProfile
 from vpn.models.dns_record import DnsRecord
 from vpn.models.ended_tunnel import EndedTunnel
@@ -46,6 +47,7 @@ __all__ = [
     "ChangeTrial",
     "CloudAccount",
     "CloudNode",
+    "CompromisedHub",
     "Connection",
     "ConnectionSubnet",
     "DeliveredProfile",

@@ -91,6 +91,9 @@ class Instance(models.Model):
     certificate_hosts = models.CharField(max_length=400, blank=True, default="", db_default="")
     certificates_due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True, blank=True)
 
+    # When the hub last got new keys because its server was compromised. Profiles from before connect nowhere.
+    keys_replaced_at = models.DateTimeField(null=True, blank=True)
+
     epoch = models.PositiveIntegerField(default=1)
     # The highest epoch that a move has used. Servers that were moved to and from refuse it and earlier ones.
     moved_epoch = models.PositiveIntegerField(default=0, db_default=0)

@@ -20,11 +20,11 @@ from vpn import doorbell, failures
 from vpn.actions.activity.operation import begin_operation, cancel_operations
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import set_state
-from vpn.actions.instances.retirement import forward_from, give_up_move
+from vpn.actions.instances.retirement import forward_from, give_up_move, redirect_forwarding
 from vpn.actions.instances.targets import Target, other_server, same_server, target_in
 from vpn.actions.instances.trial import refuse_during_trial
 from vpn.actions.peers.certificates import issue_hub, shown_hosts
-from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepName, StepState
+from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, ServerState, StepName, StepState
 from vpn.connections.ending import end_moved
 from vpn.desired import ConcurrentChange, Desired
 from vpn.models import Instance, Move, Operation, OperationStep, PublicName, Region, Server
@@ -169,7 +169,9 @@ def _take_place(instance: Instance, move: Move, by: Principal) -> None:
         setattr(instance, name, getattr(moved, name))
     instance.failure, instance.refusal, instance.retry_at = "", None, None
     instance.save(update_fields=[*fields, "failure", "refusal", "retry_at"])
-    if former is not None and former.pk != move.target_id:
+    if former is not None and former.state == ServerState.COMPROMISED:
+        redirect_forwarding(instance, by=by)
+    elif former is not None and former.pk != move.target_id:
         forward_from(former, instance, former_port, epoch=move.epoch - 1, by=by)
 
 
@@ -230,8 +232,9 @@ def _next_epoch(instance: Instance) -> int:
 
 
 def _earlier(instance: Instance, target: Server) -> list[str]:
-    """The addresses of the former servers, which forward to the target."""
-    before = instance.server.addresses if instance.server is not None else ()
+    """The addresses of the former servers, which forward to the target. One that was compromised forwards nothing."""
+    server = instance.server
+    before = server.addresses if server is not None and server.state != ServerState.COMPROMISED else ()
     return [
         address for address in dict.fromkeys((*before, *instance.earlier_addresses)) if address not in target.addresses
     ]

@@ -22,6 +22,7 @@ from vpn.models import CloudAccount, Instance, Region, Server
 
 _ATTEMPTS: Final = 5
 _READY: Final = Q(state=ServerState.READY)
+_GONE: Final = frozenset({ServerState.LOST, ServerState.COMPROMISED})
 _PLACED: Final = (
     *("server", "port_base", "epoch"),
     *("server_certificate", "server_key_sealed", "certificate_hosts"),
@@ -76,13 +77,14 @@ def _place(pk: UUID, by: Principal) -> Instance:
         if not needs_place(instance):
             return instance
         server = server_in(instance.region)
-        may_come_back = instance.server is not None and instance.server.state != ServerState.LOST
+        may_come_back = instance.server is not None and instance.server.state not in _GONE
         if server is None and instance.region.driver == Driver.CLOUD and not may_come_back:
             server = order_node(instance.region, by=by)
         if server is not None:
-            if instance.server is not None:
+            if instance.server is not None and instance.server.state != ServerState.COMPROMISED:
                 # What was begun there is removed when it answers again.
                 remove_from(instance.server, instance, instance.port_base, epoch=instance.epoch, by=by)
+            if instance.server is not None:
                 instance.epoch += 1
             instance.server = server
             instance.port_base = free_port_base(server, wanted=instance.port_base)
@@ -97,4 +99,4 @@ def needs_place(instance: Instance) -> bool:
     """Return True if an instance that was never ready has no server, or one that does not answer."""
     if instance.configured or instance.state == InstanceState.DELETING:
         return False
-    return instance.server is None or instance.server.state in {ServerState.UNREACHABLE, ServerState.LOST}
+    return instance.server is None or instance.server.state in {ServerState.UNREACHABLE, *_GONE}

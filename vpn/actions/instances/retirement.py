@@ -28,13 +28,31 @@ def forward_from(server: Server, instance: Instance, port_base: int, *, epoch: i
 
     Servers that the instance left before forward there, too.
     """
-    now, addresses = timezone.now(), instance.server.addresses if instance.server is not None else ()
-    forwards = {"forwards_to": list(addresses), "forwards_to_port": instance.port_base}
-    instance.retired_hubs.exclude(forwards_to=[]).update(**forwards, forwarding_since=None, due_at=now)
+    now, forwards = timezone.now(), redirect_forwarding(instance, by=by)
     values = {"instance": instance, "port_base": port_base, "epoch": epoch, "retired_at": now, "forwarding_since": None}
     values |= {**forwards, "packets": 0, "used_at": None, "due_at": now + _HANDED_OVER_WITHIN}
     RetiredHub.objects.update_or_create(hub=instance.hub, server=server, defaults=values)
     acted(by, "retired", instance)
+
+
+def redirect_forwarding(instance: Instance, *, by: Principal) -> dict[str, object]:
+    """Let all servers that forward for a locked instance forward to where it runs now; returns these columns."""
+    addresses = instance.server.addresses if instance.server is not None else ()
+    forwards: dict[str, object] = {"forwards_to": list(addresses), "forwards_to_port": instance.port_base}
+    forwarding = instance.retired_hubs.exclude(forwards_to=[])
+    if forwarding.update(**forwards, forwarding_since=None, due_at=timezone.now()):
+        acted(by, "retired", instance)
+    return forwards
+
+
+def leave_compromised(server: Server, instance: Instance, *, by: Principal) -> None:
+    """Expect nothing more of a compromised server that a locked instance has left: neither forwarding nor removal.
+
+    The caller saves the instance.
+    """
+    if instance.retired_hubs.filter(server=server).delete()[0]:
+        acted(by, "forwarding ended", instance)
+    instance.earlier_addresses = _still_forwarding(instance)
 
 
 def remove_from(server: Server, instance: Instance, port_base: int, *, epoch: int, by: Principal) -> None:
@@ -144,8 +162,13 @@ def end_unused(retired: RetiredHub, *, by: Principal) -> None:
         if instance is None:
             return
         RetiredHub.objects.filter(pk=retired.pk).update(forwards_to=[], forwards_to_port=None, due_at=timezone.now())
-        left = instance.retired_hubs.exclude(forwards_to=[]).select_related("server")
-        still = {address for one in left for address in one.server.addresses}
-        instance.earlier_addresses = [address for address in instance.earlier_addresses if address in still]
+        instance.earlier_addresses = _still_forwarding(instance)
         instance.save(update_fields=["earlier_addresses"])
         acted(by, "forwarding ended", instance)
+
+
+def _still_forwarding(instance: Instance) -> list[str]:
+    """Those of the earlier addresses whose servers still forward."""
+    left = instance.retired_hubs.exclude(forwards_to=[]).select_related("server")
+    still = {address for one in left for address in one.server.addresses}
+    return [address for address in instance.earlier_addresses if address in still]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from portal.exceptions import InvalidInput
+from portal.exceptions import InvalidInput, NotPossible
+from vpn.choices import ServerState
+from vpn.models import Server
 from vpn.wire.server_side import is_no_server_address
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
@@ -69,6 +71,15 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name.strip()):
         raise InvalidInput.in_field("name", "Use up to 60 letters, digits, spaces, dots, hyphens and underscores.")
     return name.strip()
+
+
+def refuse_compromised(server: Server) -> None:
+    """Raise NotPossible for a server that was compromised: it is not trusted again."""
+    if Server.objects.filter(pk=server.pk, state=ServerState.COMPROMISED).exists():
+        raise NotPossible(
+            f"{server.name} was compromised.",
+            next_step="Install it anew, forget it here, and add it again: it gets another key pair.",
+        )
 
 
 def _is_address(text: str) -> bool:

@@ -23,6 +23,7 @@ from vpn.keys import generate_ssh_key
 from vpn.models import (
     CloudAccount,
     CloudNode,
+    CompromisedHub,
     Instance,
     Move,
     Preparation,
@@ -177,7 +178,10 @@ def carries() -> Q:
     stays = Instance.objects.filter(server=OuterRef("server")).exclude(state=InstanceState.DELETING)
     comes = Move.objects.filter(target=OuterRef("server"))
     moved = RetiredHub.objects.filter(server=OuterRef("server"), instance__isnull=False).exclude(forwards_to=[])
-    return Q(Exists(stays)) | Q(Exists(comes)) | Q(Exists(moved))
+    # The row goes with the server, and says which keys are still to be replaced.
+    waits = CompromisedHub.objects.filter(server=OuterRef("server"), finished_at=None)
+    waits = waits.exclude(instance__state=InstanceState.DELETING)
+    return Q(Exists(stays)) | Q(Exists(comes)) | Q(Exists(moved)) | Q(Exists(waits))
 
 
 def release_if_empty(server_id: uuid.UUID | None, *, by: Principal) -> bool:

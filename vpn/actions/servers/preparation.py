@@ -13,6 +13,7 @@ from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
+from vpn.actions.servers.input import refuse_compromised
 from vpn.actions.servers.loss import find_again
 from vpn.choices import NodeState, PreparationStepName, ServerState, StepState
 from vpn.models import CloudNode, Preparation, PreparationStep, Server, SshAccess
@@ -42,6 +43,7 @@ def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Pr
             f"The host key of {server.name} is not confirmed yet.",
             next_step="Compare its fingerprint, and confirm it first.",
         )
+    refuse_compromised(server)
     _refuse_ordered(server)
     now = timezone.now()
     with transaction.atomic():

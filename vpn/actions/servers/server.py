@@ -11,7 +11,7 @@ from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn import doorbell
-from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh
+from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh, refuse_compromised
 from vpn.choices import Driver, NodeState, ServerState
 from vpn.keys import generate_ssh_key
 from vpn.models import CloudNode, Region, Server, SshAccess
@@ -81,6 +81,7 @@ def ask_host_key(server: Server, *, by: Principal) -> None:
 
 def confirm_host_key(server: Server, fingerprint: str, *, by: Principal) -> None:
     """Trust the host key that was seen, whose fingerprint staff compared. Raises NotPossible."""
+    refuse_compromised(server)
     with transaction.atomic():
         access = SshAccess.objects.select_for_update(no_key=True).filter(server=server).first()
         if access is None:
@@ -121,6 +122,11 @@ def forget_server(server: Server, *, by: Principal) -> None:
             raise NotPossible(
                 f"{locked.name} carries {count} instance{'s' if count > 1 else ''}.",
                 next_step="Delete them first.",
+            )
+        if count := locked.compromised_hubs.filter(finished_at=None).count():
+            raise NotPossible(
+                f"{count} of its hubs {'do' if count > 1 else 'does'} not run with new keys yet.",
+                next_step="Its page shows what they wait for.",
             )
         if locked.moves.exists():
             raise NotPossible(f"An instance is being moved to {locked.name}.", next_step="Wait, or cancel the move.")

@@ -1,4 +1,4 @@
-"""`manage.py server add|confirm|prepare|cordon|uncordon|drain|forget|list`: servers that are reached over SSH."""
+"""`manage.py server ACT`: servers that are reached over SSH."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from portal.audit.log import command_principal, note_command
 from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.compromise import refuse_uncompromisable, report_compromised
 from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
 from vpn.choices import OperationKind, OperationState, StepState
 from vpn.jobs.preparation import continue_preparation, look_at_host_key
 from vpn.models import PreparationStep, Region, Server, SshAccess
+from vpn.presenters.compromise import hub_lines, plan_lines
 from vpn.presenters.findings import step_message
 from vpn.presenters.servers import step_sentence, why
 
@@ -31,6 +34,7 @@ _ACTS = {
     "cordon": "let it take no new hubs",
     "uncordon": "let it take new hubs again",
     "drain": "move all its hubs to other servers of its region",
+    "compromised": "trust it no more: its hubs get new keys and other servers",
     "forget": "delete it from the portal",
 }
 
@@ -55,6 +59,8 @@ class Command(BaseCommand):
             one.add_argument("name", help="the server's name")
             if act == "confirm":
                 one.add_argument("--host-key", required=True, metavar="SHA256:…", help="the fingerprint you compared")
+            if act == "compromised":
+                one.add_argument("--plan", action="store_true", help="only say what that means")
         listing = acts.add_parser("list", help="list the servers")
         listing.add_argument("--json", action="store_true", help="as a JSON array")
 
@@ -67,6 +73,7 @@ class Command(BaseCommand):
             "cordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal()),
             "uncordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal(), cordoned=False),
             "drain": self._drain,
+            "compromised": self._compromised,
             "forget": lambda **given: forget_server(_named(given["name"]), by=command_principal()),
             "list": self._list,
         }
@@ -74,7 +81,7 @@ class Command(BaseCommand):
             acts[act](**options)
         except (InvalidInput, Conflict) as refusal:
             raise CommandError(str(refusal)) from None
-        if act != "list":
+        if act != "list" and not options.get("plan"):
             note_command(f"server_{act}", server=options["name"])
 
     def _add(self, **given: Any) -> None:
@@ -140,6 +147,21 @@ class Command(BaseCommand):
         if faults:
             cordoned = f"{server.name} takes no new hubs until manage.py server uncordon."
             raise CommandError("\n".join([*faults, cordoned]))
+
+    def _compromised(self, **given: Any) -> None:
+        """Say what it means, and begin; workers go on, so a running portal."""
+        server = _named(given["name"])
+        refuse_uncompromisable(server)
+        for line in plan_lines(server):
+            self.stdout.write(line)
+        for hub in hub_lines(server):
+            where = f"{hub.instance.organization.name} / {hub.instance.name}"
+            self.stdout.write(f"{where}: {hub.clients} devices, {hub.sites} sites")
+        if not given["plan"]:
+            report_compromised(server, given["name"], by=command_principal())
+            self.stdout.write(
+                f"Begun. {settings.PUBLIC_URL}/admin/vpn/server/{server.pk}/compromised/ shows how far it is."
+            )
 
     def _list(self, **given: Any) -> None:
         servers = Server.objects.select_related("ssh").annotate(carried=Count("instances")).order_by("region", "name")

@@ -22,6 +22,9 @@ WORDS: Final[dict[Code, Promise]] = {
         "The hub's server does not answer at the moment. The portal keeps trying, and goes on by itself."
     ),
     failures.SERVER_NOT_PREPARED: _("The hub's server is not prepared yet. Prepare it, then try again."),
+    failures.SERVER_COMPROMISED: _(
+        "The hub's server was compromised, so the portal asks it no more. The hub gets new keys and another server."
+    ),
     failures.SERVER_SILENT: _(
         "The server does not answer at %(subject)s. Check that it is on, that its SSH server runs, and that its "
         "firewall lets the portal in."

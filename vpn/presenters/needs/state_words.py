@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from vpn.choices import ServerState
 from vpn.needs import Need
 from vpn.presenters.findings import failure_of
 from vpn.presenters.needs.words import Words
 
 
 def lost(need: Need) -> Words:
-    """The server of the hub has not answered for long."""
+    """The server of the hub has not answered for long, or was compromised."""
+    server = need.instance.server
+    if server is not None and server.state == ServerState.COMPROMISED:
+        return _compromised(need)
     return Words(
         _("The hub's server no longer answers"),
         failure_of(need.instance) or _("The portal does not know whether packets still flow through this hub."),
@@ -18,6 +22,15 @@ def lost(need: Need) -> Words:
             "The portal's operator was mailed and can look at the server; the hub comes back with it, or on another "
             "server. No profile has to be issued again."
         ),
+        chip=_("Lost"),
+    )
+
+
+def _compromised(need: Need) -> Words:
+    return Words(
+        _("The hub's server was compromised"),
+        failure_of(need.instance) or _("The hub gets new keys and is created on another server. This has begun."),
+        _("After that, every device and site needs its new profile; old profiles connect nowhere."),
         chip=_("Lost"),
     )
 

@@ -17,7 +17,7 @@ from vpn.needs import Code
 from vpn.presenters.instances.hub_side import HubSide
 from vpn.presenters.peers.end import is_unused, unused_words
 from vpn.presenters.peers.push import push_words
-from vpn.presenters.profiles.outdated import remedy_of
+from vpn.presenters.profiles.outdated import has_former_keys, outdated_words, remedy_of
 
 _HUB_NOT_THERE: dict[InstanceState, tuple[str, Promise, Promise]] = {
     InstanceState.PENDING: (
@@ -130,7 +130,8 @@ def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
     if profile_state == ProfileState.UNDELIVERED:
         return Condition("waiting", _("Profile not fetched yet"), _fetch_advice(peer))
     if profile_state == ProfileState.OUTDATED:
-        advice = f"{_('Its delivered profile is outdated.')} {remedy_of(peer)}"
+        what = outdated_words(peer) if has_former_keys(peer) else _("Its delivered profile is outdated.")
+        advice = f"{what} {remedy_of(peer)}"
         return Condition("waiting", _("Not connected"), advice, since=seen.last_handshake)
     return _not_connected(seen.last_handshake, hub, is_proven=reachability != Reachability.UNPROVEN)
 

@@ -47,6 +47,19 @@ def outdated_of(instance: Instance, delivered: int) -> Outdated:
     return Outdated(found.ids, delivered)
 
 
+def outdated_words(peer: Peer) -> str:
+    """What an outdated profile means for its device, in a sentence."""
+    if has_former_keys(peer):
+        return _("Its profile connects nowhere any more: the hub has new keys, because its server was compromised.")
+    return _("Its profile is outdated: it works, but without the changes made since.")
+
+
+def has_former_keys(peer: Peer) -> bool:
+    """Is the profile that was fetched last from before the hub's keys were replaced?"""
+    replaced_at = peer.instance.keys_replaced_at
+    return replaced_at is not None and peer.delivered_at is not None and peer.delivered_at < replaced_at
+
+
 def remedy_of(peer: Peer) -> str:
     """What to do about an outdated profile, in a sentence."""
     if not peer.has_profile:

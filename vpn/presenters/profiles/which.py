@@ -76,10 +76,22 @@ def find_profile(member: Membership, sent: Digests) -> Answer:
         return Answer("ended", found.label, delivered_at=known, change=_change(member, ended))
     if mark_of(peer) != sent.mark:
         return _with_former_key(member, peer, found, known)
+    if (replaced := _keys_replaced(peer, found.delivered_at)) is not None:
+        return Answer("ended", peer.label, peer, known, _change(member, replaced), remedy_of(peer))
     if _is_current(peer, sent):
         return Answer("current", peer.label, peer, known or peer.delivered_at)
     change = _first_change(member, peer, found.delivered_at)
     return Answer("outdated", peer.label, peer, known, change, remedy_of(peer))
+
+
+def _keys_replaced(peer: Peer, since: datetime) -> JournalEntry | None:
+    """The act since then that replaced the keys of the peer's hub, because its server was compromised."""
+    if peer.instance.keys_replaced_at is None or peer.instance.keys_replaced_at < since:
+        return None
+    lines = JournalEntry.objects.filter(
+        organization_id=peer.instance.organization_id, instance_id=peer.instance_id, code="instance.keys_replaced"
+    )
+    return lines.filter(id__gte=first_id_at(since)).order_by("id").first()
 
 
 def _is_current(peer: Peer, sent: Digests) -> bool:
@@ -91,6 +103,8 @@ def _is_current(peer: Peer, sent: Digests) -> bool:
 def _with_former_key(member: Membership, peer: Peer, found: DeliveredProfile, known: datetime | None) -> Answer:
     acts = _acts_on(found, _NEW_KEYS)[:_MOST_ACTS]
     line = next((act for act in acts if act.code != "peer.changed" or "protocol" in act.changes), None)
+    if line is None and (replaced := _keys_replaced(peer, found.delivered_at)) is not None:
+        return Answer("ended", peer.label, peer, known, _change(member, replaced), remedy_of(peer))
     # A renewed certificate leaves the former one valid, and a change of protocol the former key, until it connects.
     works = digest_of(peer.former_public_key) == found.mark or (line and line.code == "peer.certificate_renewed")
     state = "outdated" if works else "ended"

@@ -18,7 +18,7 @@ from vpn.models import Peer
 from vpn.observed.trail import networks_on
 from vpn.presenters.instances.hub_side import HubSide, host_of
 from vpn.presenters.peers.condition import condition_of
-from vpn.presenters.profiles.outdated import remedy_of
+from vpn.presenters.profiles.outdated import outdated_words, remedy_of
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.known import known_digests
 from vpn.profiles.state import profile_states
@@ -45,6 +45,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "is_new": state == ProfileState.UNDELIVERED,
         "host": host_of(peer),
         "remedy": remedy_of(peer),
+        "outdated_words": outdated_words(peer),
         "site_part": peer.site is not None and not follows(peer, peer.site.subnets),
         "routes_sentence": routes_sentence(peer, digests.sites),
         "routed_networks": routed_networks(peer, digests.sites),

@@ -19,7 +19,7 @@ from vpn.models import Peer
 from vpn.presenters.instances.hub_side import Hubs, HubSide
 from vpn.presenters.peers.condition import Condition, condition_of
 from vpn.presenters.peers.office import sites_beside
-from vpn.presenters.profiles.outdated import remedy_of
+from vpn.presenters.profiles.outdated import outdated_words, remedy_of
 from vpn.presenters.profiles.routes import names_of_sites, routes_sentence
 from vpn.profiles.known import known_digests_of_all
 from vpn.profiles.state import profile_states
@@ -67,6 +67,11 @@ class Device:
         if self.profile_state != ProfileState.CURRENT:
             return Coverage.UNKNOWN.value
         return Coverage.ALL.value if self.peer.route_all else Coverage.NETWORKS.value
+
+    @property
+    def outdated_words(self) -> str:
+        """What it means that its profile is outdated."""
+        return outdated_words(self.peer)
 
     @property
     def remedy(self) -> str:
