@@ -230,6 +230,33 @@ POST my_connections                     302    405     405     405   405      40
 GET  which_profile                      302    200     200     200   200      200   404
 POST which_profile                      302    200     200     200   200      200   404
 
+GET  scim_configuration                 401    401     401     401   401      401   401
+POST scim_configuration                 401    401     401     401   401      401   401
+GET  scim_types                         401    401     401     401   401      401   401
+POST scim_types                         401    401     401     401   401      401   401
+GET  scim_type                          401    401     401     401   401      401   401
+POST scim_type                          401    401     401     401   401      401   401
+GET  scim_schemas                       401    401     401     401   401      401   401
+POST scim_schemas                       401    401     401     401   401      401   401
+GET  scim_schema                        401    401     401     401   401      401   401
+POST scim_schema                        401    401     401     401   401      401   401
+GET  scim_users                         401    401     401     401   401      401   401
+POST scim_users                         401    401     401     401   401      401   401
+GET  scim_user                          401    401     401     401   401      401   401
+POST scim_user                          401    401     401     401   401      401   401
+GET  scim_groups                        401    401     401     401   401      401   401
+POST scim_groups                        401    401     401     401   401      401   401
+GET  scim_group                         401    401     401     401   401      401   401
+POST scim_group                         401    401     401     401   401      401   401
+GET  scim_me                            401    401     401     401   401      401   401
+POST scim_me                            401    401     401     401   401      401   401
+GET  scim_bulk                          401    401     401     401   401      401   401
+POST scim_bulk                          401    401     401     401   401      401   401
+GET  scim_search                        401    401     401     401   401      401   401
+POST scim_search                        401    401     401     401   401      401   401
+GET  scim_nothing_here                  401    401     401     401   401      401   401
+POST scim_nothing_here                  401    401     401     401   401      401   401
+
 GET  api:openapi-json                   200    200     200     200   200      200   200
 GET  api:openapi-view                   200    200     200     200   200      200   200
 GET  api-nothing-here                   404    404     404     404   404      404   404

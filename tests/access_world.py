@@ -177,7 +177,7 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         return "/api/v1/vpn/nothing-here"
     if name == "account_reset_password_from_key":
         return reverse(name, args=["0", "nonsense"])
-    if name in {"account_link", "shared_profile"}:
+    if name in {"account_link", "shared_profile", "scim_type", "scim_schema"}:
         return reverse(name, args=["nonsense"])
     subjects: dict[str, Any] = {
         "instance_retry": world.failed,
@@ -196,6 +196,8 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "provider_disconnect": world.members["member"],
         "revision": world.revision,
         "receipt": world.receipt,
+        "scim_user": world.person,
+        "scim_group": world.group,
         # Nobody's of these roles.
         "session": world.plan,
         "mfa": SimpleNamespace(pk=1),

@@ -30,6 +30,7 @@ def lines_since(since: UUID) -> list[tuple[str, str]]:
     return list(found.values_list("code", "actor_id"))
 
 
+_BY_SCIM = "- takes a token of its own kind: see tests/vpn/api/scim/test_calls.py"
 ACTS_OF_PAGES = {
     ("POST", name): code
     for name, code in {
@@ -107,6 +108,24 @@ ACTS_OF_PAGES = {
         "peer_lost": "peer.reported_lost",
         "my_device_new": "peer.created",
         "peer_delete": "peer.deleted",
+        **dict.fromkeys(
+            (
+                "scim_configuration",
+                "scim_types",
+                "scim_type",
+                "scim_schemas",
+                "scim_schema",
+                "scim_users",
+                "scim_user",
+                "scim_groups",
+                "scim_group",
+                "scim_me",
+                "scim_bulk",
+                "scim_search",
+                "scim_nothing_here",
+            ),
+            _BY_SCIM,
+        ),
         "site_new": "site.created",
         "site": "site.changed",
         "site_delete": "site.deleted",

@@ -24,6 +24,7 @@ READING = {
     "portal.actions.account": {"is_crowded"},
     "portal.actions.api_token": {"default_end"},
     "portal.actions.browser_session": {"sessions_of"},
+    "portal.actions.directory": {"free_external_id", "names_in_directory"},
     "portal.actions.ending": {"cause_of"},
     "portal.actions.identity": {"connections_of", "has_identity"},
     "portal.actions.link_mail": {"link_message"},

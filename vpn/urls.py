@@ -94,4 +94,6 @@ _TOKENS = [
     path("settings/tokens/", tokens.organization_tokens, name="organization_tokens"),
 ]
 
-urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS, *_CONNECTIONS, *_TOKENS]
+_PROGRAMS = [path("api/", include("vpn.api.urls")), path("scim/v2/", include("vpn.api.scim.urls"))]
+
+urlpatterns = [*_PROGRAMS, *_INSTANCES, *_PEERS, *_CONNECTIONS, *_TOKENS]

@@ -49,6 +49,10 @@ def create_token(
     highest = Ceiling.highest_of(membership)
     if ceiling == Ceiling.MANAGE and highest == Ceiling.READ:
         raise InvalidInput.in_field("ceiling", "Auditors only read, and so do their tokens.")
+    if ceiling == Ceiling.SCIM and not membership.is_admin:
+        raise InvalidInput.in_field("ceiling", "Only admins let a directory provision people.")
+    if ceiling == Ceiling.SCIM and instances is not None:
+        raise InvalidInput.in_field("instances", "People are of the whole organization: choose no instances.")
     label = clean_token_name(name)
     with transaction.atomic():
         require_room(membership.organization_id, Quota.API_TOKENS)

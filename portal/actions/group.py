@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from portal.actions.acting import acted, one_act
+from portal.actions.directory import free_external_id
 from portal.actions.quota import lock_organization, require_room
 from portal.audit.fields import cut
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -16,21 +18,40 @@ from portal.signals import group_changed, group_removing
 from portal.validators import clean_group_name
 
 
-def create_group(organization: Organization, *, by: Principal, name: str, members: Iterable[UUID] = ()) -> Group:
-    """Create a group of these members. Raises InvalidInput, or Conflict if the name is taken (ignoring case)."""
+def create_group(
+    organization: Organization,
+    *,
+    by: Principal,
+    name: str,
+    members: Iterable[UUID] = (),
+    provisioned: bool = False,
+    external_id: str = "",
+) -> Group:
+    """Create a group of these members; a directory may change it by SCIM if it is `provisioned`.
+
+    Raises InvalidInput, or Conflict if the name (ignoring case) or the external id is taken.
+    """
     wanted = set(members)
     with transaction.atomic():
         lock_organization(organization.pk)
         label = _checked(organization.pk, name, wanted)
         require_room(organization.pk, Quota.GROUPS)
-        group = _saved(Group(organization=organization, name=label))
+        group = Group(organization=organization, name=label)
+        _set_directory(group, provisioned=provisioned, external_id=external_id)
+        _saved(group)
         with one_act(by, "created", group) as act:
             act.details |= _set_members(group, wanted, by)
     return group
 
 
 def change_group(
-    group: Group, *, by: Principal, name: str | None = None, members: Iterable[UUID] | None = None
+    group: Group,
+    *,
+    by: Principal,
+    name: str | None = None,
+    members: Iterable[UUID] | None = None,
+    provisioned: bool | None = None,
+    external_id: str | None = None,
 ) -> Group:
     """Change the given values; `members` is the complete new list. Raises InvalidInput or Conflict."""
     with transaction.atomic():
@@ -39,7 +60,7 @@ def change_group(
         wanted = None if members is None else set(members)
         label = _checked(fresh.organization_id, fresh.name if name is None else name, wanted or set())
         with one_act(by, "changed", fresh, is_change=True) as act:
-            if label != fresh.name:
+            if _set_directory(fresh, provisioned=provisioned, external_id=external_id) or label != fresh.name:
                 fresh.name = label
                 _saved(fresh)
             if wanted is not None:
@@ -76,6 +97,17 @@ def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal)
         acted(by, "members changed", found[pk], details=details)
         group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk}, by=by)
     return wanted != present
+
+
+def _set_directory(group: Group, *, provisioned: bool | None, external_id: str | None) -> bool:
+    """Set whether a directory may change the group, and what it calls it; False if nothing changes."""
+    former = (group.provisioned_since, group.external_id)
+    if provisioned is not None and provisioned != group.is_provisioned:
+        group.provisioned_since = timezone.now() if provisioned else None
+    if external_id is not None:
+        others = Group.objects.filter(organization=group.organization_id).exclude(pk=group.pk)
+        group.external_id = free_external_id(others, external_id)
+    return former != (group.provisioned_since, group.external_id)
 
 
 def _fresh(group: Group) -> Group:

@@ -9,10 +9,11 @@ from types import EllipsisType
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 
 from portal.actions.account import delete_unused_account
 from portal.actions.acting import Act, one_act
+from portal.actions.directory import InDirectory, names_in_directory
 from portal.actions.ending import cause_of, end_access
 from portal.actions.group import set_groups
 from portal.actions.identity import has_identity
@@ -36,10 +37,13 @@ def add_member(
     groups: Iterable[UUID] = (),
     instances: Iterable[UUID] = (),
     invited_until: datetime | None = None,
+    active: bool = True,
+    directory: InDirectory | None = None,
 ) -> Membership:
     """Invite a person, who joins by a link (portal.actions.sign_in_link).
 
-    `instances` are those whose peers an operator manages; `invited_until` is the end of the invitation.
+    `instances` are those whose peers an operator manages; `invited_until` is the end of the invitation. A person who is
+    not `active` is deactivated from the beginning.
 
     Raises InvalidInput, QuotaReached, or Conflict if they are a member already. It does not look up other accounts of
     the address, so it reveals nothing about them, not even by its duration.
@@ -48,14 +52,19 @@ def add_member(
     with transaction.atomic():
         # The organization's row guards addresses and slugs: two people of the same name get different slugs.
         lock_organization(organization.pk)
-        if Membership.objects.filter(organization=organization, user__email__iexact=address).exists():
+        known_as = Q(user__email__iexact=address) | Q(directory_name__iexact=address)
+        if Membership.objects.filter(known_as, organization=organization).exists():
             raise Conflict(f"{address} is here already.", field="email", code="member-exists")
         ids = chosen_instances(organization.pk, wanted_role, instances)
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
-        member = Membership.objects.create(
+        member = Membership(
             organization=organization, user=user, role=wanted_role, instance_ids=ids, invited_until=invited_until
         )
+        member.state = MembershipState.INVITED if active else MembershipState.DEACTIVATED
+        if directory is not None:
+            _name(member, directory)
+        member.save()
         with one_act(by, "created", member) as act:
             set_groups(member, groups, by=by)
             if ids:
@@ -73,6 +82,7 @@ def change_member(
     groups: Iterable[UUID] | None = None,
     instances: Iterable[UUID] | None = None,
     most_devices: int | EllipsisType | None = ...,
+    directory: InDirectory | None = None,
 ) -> Membership:
     """Change the given values; `instances` are all whose peers an operator manages.
 
@@ -92,6 +102,8 @@ def change_member(
                 member.save(update_fields=["most_devices"])
             if _set_instances(member, instances):
                 act.details["instances"] = instance_names(member)
+            if directory is not None and _name(member, directory):
+                member.save(update_fields=["directory_name", "external_id"])
             if groups is not None and set_groups(member, groups, by=by):
                 act.details["groups"] = sorted(member.groups.values_list("name", flat=True))
         return member
@@ -125,6 +137,15 @@ def _set_instances(member: Membership, instances: Iterable[UUID] | None) -> bool
     member.instance_ids = ids
     member.save(update_fields=["instance_ids"])
     return True
+
+
+def _name(member: Membership, directory: InDirectory) -> bool:
+    """Set what a directory calls a member; False if they are called so already. Raises InvalidInput or Conflict."""
+    columns = names_in_directory(member, directory)
+    is_new = any(getattr(member, column) != value for column, value in columns.items())
+    for column, value in columns.items():
+        setattr(member, column, value)
+    return is_new
 
 
 def remove_member(membership: Membership, *, by: Principal) -> Receipt:

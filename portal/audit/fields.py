@@ -19,12 +19,14 @@ from portal.models.journal import PORTAL_JOURNAL
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "apitoken": ("name", "ceiling", "instance_ids", "expires_at", "membership.user.email"),
     "cloudaccount": ("provider", "location", "size", "image", "network", "endpoint", "project", "domain", "capacity"),
-    "group": ("name",),
+    "group": ("name", "external_id", "provisioned_since"),
     "instance": (
         "name", "hostname", "region_id", "mtu", "pool_v4", "pushed_routes", "public_dns", "split_dns", "domains",
         "firewall_policy", "members_add_devices",
     ),
-    "member": ("user.email", "user.name", "role", "state", "invited_until", "most_devices"),
+    "member": (
+        "user.email", "user.name", "role", "state", "invited_until", "most_devices", "directory_name", "external_id",
+    ),
     "mail": ("to", "subject"),
     "organization": (
         "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member", "unused_days",

@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from portal.forms.searched import MOST_OPTIONS, SearchableBoundField, SearchingForm
 from portal.models import Membership, Organization
@@ -108,9 +109,18 @@ class GroupForm(SearchingForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     members = MembersField(label="Members", required=False)
+    provisioned = forms.BooleanField(
+        label=_("A directory may change it by SCIM"),
+        required=False,
+        help_text=_(
+            "The directory then sets its name and members, and may delete it. Changes here stay until it does."
+        ),
+    )
 
-    def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
+    def __init__(self, *args: Any, organization: Organization, has_directory: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
+        if not has_directory:
+            del self.fields["provisioned"]
         everyone = Membership.objects.filter(organization=organization).order_by("user__name", "user__email")
         self.fields["members"].queryset = everyone  # type: ignore[attr-defined]
 

@@ -26,11 +26,19 @@ class Ceiling(models.TextChoices):
 
     READ = "read", "Read"
     MANAGE = "manage", "Read and change"
+    # A kind of its own: SCIM alone, and no other token can do that.
+    SCIM = "scim", "Provision people (SCIM)"
 
     @classmethod
     def highest_of(cls, membership: Membership) -> Ceiling:
         """The highest ceiling that a member's role allows: auditors only read."""
         return cls.READ if membership.role == Role.AUDITOR else cls.MANAGE
+
+    @classmethod
+    def offered_to(cls, membership: Membership) -> list[Ceiling]:
+        """What a member may choose for a token of theirs."""
+        offered = [cls.READ] if cls.highest_of(membership) == cls.READ else [cls.READ, cls.MANAGE]
+        return [*offered, cls.SCIM] if membership.is_admin else offered
 
 
 class ApiToken(models.Model):

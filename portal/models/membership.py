@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from portal.models.organization import DEFAULT_DEVICES, Organization
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from portal.models.sign_in_provider import SignInProvider
 
 _SLUG_LENGTH = 40
+# Of what a directory calls a person or a group.
+DIRECTORY_LENGTH = 254
 
 
 class Role(models.TextChoices):
@@ -46,6 +49,14 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         found = self.filter(user=user_id, state=MembershipState.ACTIVE)
         return list(found.select_related("organization", "user").order_by("organization__name", "id"))
 
+    def by_directory_name(self) -> MembershipQuerySet:
+        """With `known_by`, the userName that a directory uses: the one that it chose, else the account's address."""
+        return self.annotate(known_by=_known_by())
+
+    def known_as(self, name: str) -> MembershipQuerySet:
+        """Those whom a directory knows by this userName, in any case."""
+        return self.annotate(known_by=_known_by()).filter(known_by__iexact=name)
+
 
 class Membership(models.Model):
     """One user's membership in one organization. Its id is the user id in the API."""
@@ -63,6 +74,9 @@ class Membership(models.Model):
     invited_until = models.DateTimeField(null=True, blank=True)
     # How many devices they may have and still add one; None means as many as the organization says.
     most_devices = models.PositiveSmallIntegerField(null=True, blank=True)
+    # What a directory calls them by SCIM: its userName, where it is not the account's address, and its externalId.
+    directory_name = models.CharField(max_length=DIRECTORY_LENGTH, null=True, blank=True)  # noqa: DJ001 - unique
+    external_id = models.CharField(max_length=DIRECTORY_LENGTH, null=True, blank=True)  # noqa: DJ001 - unique
     # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)
@@ -85,6 +99,13 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["organization", "user"], name="membership_once_per_organization"),
             models.UniqueConstraint(
                 fields=["organization", "slug"], condition=~models.Q(slug=""), name="membership_slug_unique"
+            ),
+            models.UniqueConstraint(Lower("directory_name"), "organization", name="membership_directory_name_unique"),
+            models.UniqueConstraint(
+                # With a condition it is an index, which SQLite adds without making the table anew.
+                fields=["organization", "external_id"],
+                condition=models.Q(external_id__isnull=False),
+                name="membership_external_id_unique",
             ),
         ]
 
@@ -155,6 +176,10 @@ class Membership(models.Model):
     def manages_peers_of(self, instance_id: UUID) -> bool:
         """May this member change the peers of an instance of their organization?"""
         return self.is_admin or instance_id in self.operated
+
+
+def _known_by() -> Coalesce:
+    return Coalesce("directory_name", "user__email", output_field=models.CharField())
 
 
 def slug_of(user: User) -> str:

@@ -16,7 +16,8 @@ from portal.actions.group import change_group, create_group, delete_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.group import GroupForm
 from portal.forms.refusal import show_refusal
-from portal.models import Group, Membership, Principal
+from portal.models import ApiToken, Group, Membership, Principal
+from portal.models.api_token import Ceiling
 from portal.views.searched import show_search
 
 PAGE_SIZE = 50
@@ -52,9 +53,13 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A group's page; admins change it here."""
     member = get_member(request)
     found = get_group(member, pk, write=request.method == "POST")
-    initial = {"name": found.name, "members": [str(key) for key in found.members.values_list("pk", flat=True)]}
+    initial = {
+        "name": found.name,
+        "members": [str(key) for key in found.members.values_list("pk", flat=True)],
+        "provisioned": found.is_provisioned,
+    }
     data = request.POST if request.method == "POST" else None
-    form = GroupForm(data, organization=member.organization, initial=initial)
+    form = GroupForm(data, organization=member.organization, initial=initial, has_directory=_has_directory(found))
     context = {"group": found, "form": form, "page": _page_of_people(found, request)}
     if form.is_search:
         return show_search(request, "portal/group.html", context, form)
@@ -79,6 +84,12 @@ def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, f"{found.name} is deleted.")
             return redirect("groups")
     return render(request, "portal/group_delete.html", {"group": found, "refused": refused})
+
+
+def _has_directory(found: Group) -> bool:
+    """Does a directory change this group, or could one?"""
+    tokens = ApiToken.objects.filter(membership__organization=found.organization_id, ceiling=Ceiling.SCIM)
+    return found.is_provisioned or tokens.exists()
 
 
 def _page_of_people(found: Group, request: HttpRequest) -> Page[Membership]:

@@ -9,11 +9,10 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from vpn.api.protocol.bodies import MAX_BODY
+from vpn.api.protocol.bodies import is_too_large
 from vpn.api.protocol.errors import not_found, problem, too_large
 from vpn.api.root import api
 
-_DRAINED = 16 * MAX_BODY
 View = Callable[..., HttpResponseBase]
 
 
@@ -22,7 +21,7 @@ def as_api(view: View) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = too_large() if _is_too_large(request) else _answer(view, request, *args, **kwargs)
+        response = too_large() if is_too_large(request) else _answer(view, request, *args, **kwargs)
         response.setdefault("Cache-Control", "no-store")
         return response
 
@@ -57,20 +56,6 @@ def _empty(response: HttpResponseBase) -> None:
     if isinstance(response, HttpResponse):
         response["Content-Length"] = str(len(response.content))  # the length of the content of a GET
         response.content = b""
-
-
-def _is_too_large(request: HttpRequest) -> bool:
-    try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    if length <= MAX_BODY:
-        return False
-    # Read on for a while, so that the sender gets the answer instead of a broken connection.
-    drained = 0
-    while drained < min(length, _DRAINED) and (chunk := request.read(64 * 1024)):
-        drained += len(chunk)
-    return True
 
 
 def nothing_here(_request: HttpRequest, **_kwargs: Any) -> HttpResponse:

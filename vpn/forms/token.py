@@ -42,9 +42,8 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, member: Membership, **options: Any) -> None:
         super().__init__(*args, **options)
-        highest = Ceiling.highest_of(member)
-        offered = [Ceiling.READ] if highest == Ceiling.READ else list(Ceiling)
-        self.fields["ceiling"].choices = [(one.value, one.label) for one in offered]  # type: ignore[attr-defined]
+        offered = [(one.value, one.label) for one in Ceiling.offered_to(member)]
+        self.fields["ceiling"].choices = offered  # type: ignore[attr-defined]
         if member.sees_everything:
             known = instances_of(member).select_related(None).only("name").order_by("name", "id")
             self.fields["instances"].queryset = known  # type: ignore[attr-defined]

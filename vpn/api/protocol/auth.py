@@ -15,6 +15,7 @@ from portal.access import mark_checked
 from portal.audit.log import note_sometimes
 from portal.database import lock_wait
 from portal.models import ApiToken, Membership, MembershipState
+from portal.models.api_token import Ceiling
 from portal.web.client_address import counted_as, parse_address
 from vpn.api.protocol.errors import Refusal
 from vpn.api.protocol.limits import check_limits
@@ -56,10 +57,25 @@ class ApiTokenAuth(HttpBearer):
         count_call(request, found)
         _note_use(request, found)
         _log_use(request, found)
-        check_limits(request, found)
+        self.check(request, found)
         found.membership.acting_token = found.principal
         found.membership.acting_instances = found.instances
         return found.membership
+
+    def check(self, request: HttpRequest, token: ApiToken) -> None:
+        """Raise the refusal of a call that this token may not make."""
+        check_limits(request, token)
+
+
+class ScimTokenAuth(ApiTokenAuth):
+    """A token of an admin that is for SCIM; other API tokens are refused."""
+
+    def check(self, request: HttpRequest, token: ApiToken) -> None:
+        """Raise the refusal of another token, or of one whose owner is not an admin any more."""
+        if token.ceiling != Ceiling.SCIM:
+            raise Refusal(403, "token-not-scim", "This token is not for SCIM. Make one that may provision people.")
+        if not token.membership.is_admin:
+            raise Refusal(403, "role-too-small", "The owner of this token is not an admin any more.")
 
 
 def member_of(request: HttpRequest) -> Membership:

@@ -16,6 +16,7 @@ from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.schemas.base import In, Out
 
 MAX_BODY = 1024 * 1024
+_DRAINED = 16 * MAX_BODY
 Body = TypeVar("Body", bound=In)
 
 # Messages that replace pydantic's. All others stay as they are; none of them contains the input.
@@ -37,6 +38,20 @@ _MESSAGES = {
     "datetime_from_date_parsing": "Enter a time that exists.",
     "datetime_parsing": "Enter a time that exists.",
 }
+
+
+def is_too_large(request: HttpRequest) -> bool:
+    """Is the body over the limit? Some of it is then read, so that its sender gets the answer."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length <= MAX_BODY:
+        return False
+    drained = 0
+    while drained < min(length, _DRAINED) and (chunk := request.read(64 * 1024)):
+        drained += len(chunk)
+    return True
 
 
 def read(request: HttpRequest, shape: type[Body]) -> Body:

@@ -37,6 +37,8 @@ def check_site(member: Membership, site_id: UUID) -> None:
 
 def check_limits(request: HttpRequest, token: ApiToken) -> None:
     """Raise the refusal of a call that is beyond the token's ceiling (403) or instances (403, 404)."""
+    if token.ceiling == Ceiling.SCIM:
+        raise Refusal(403, "token-scim-only", "This token is for SCIM alone. Make one for the API.")
     if token.ceiling != Ceiling.MANAGE and request.method not in READS:
         raise Refusal(403, "token-reads-only", "This token may only read. Make one that may change things.")
     match = request.resolver_match

@@ -11,6 +11,7 @@ from ninja import Query, Router
 
 from portal.actions.api_token import create_token, default_end, revoke_token
 from portal.models import ApiToken
+from portal.models.api_token import Ceiling
 from vpn.access import find_token_instances
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of, token_of
@@ -46,6 +47,8 @@ def post_api_token(request: HttpRequest) -> HttpResponse:
     Its text is in this answer and never shown again.
     """
     caller, body = token_of(request), read(request, ApiTokenCreate)
+    if body.ceiling == Ceiling.SCIM:
+        raise invalid({"ceiling": ["Make a token for SCIM on the page of tokens."]})
     member = member_of(request)
     made, text = create_token(
         member,

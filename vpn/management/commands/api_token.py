@@ -33,7 +33,11 @@ class Command(BaseCommand):
         add_member_arguments(parser)
         parser.add_argument("--name", default="", help="what the token is used for")
         parser.add_argument(
-            "--ceiling", type=Ceiling, choices=list(Ceiling), metavar="{read,manage}", help="the most that it may do"
+            "--ceiling",
+            type=Ceiling,
+            choices=list(Ceiling),
+            metavar="{read,manage,scim}",
+            help="the most that it may do",
         )
         parser.add_argument(
             "--instance",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from allauth.account.decorators import reauthentication_required
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -33,7 +34,8 @@ def _confirmed(request: HttpRequest, member: Membership) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and (made := _make(form, member)):
         token, text = made
         note("token_made", request, token=token.pk)
-        return render(request, "vpn/tokens/made.html", {"token": token, "text": text})
+        scim_url = f"{settings.PUBLIC_URL}/scim/v2" if token.ceiling == Ceiling.SCIM else ""
+        return render(request, "vpn/tokens/made.html", {"token": token, "text": text, "scim_url": scim_url})
     return render(request, "vpn/tokens/new.html", {"form": form})
 
 
