@@ -17,10 +17,12 @@ from django.apps import apps
 from portal.actions.api_token import create_token
 from portal.actions.group import create_group
 from portal.actions.member import add_member
+from portal.actions.provider_identity import Arrival, join_by_provider
 from portal.exceptions import QuotaReached
 from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.quotas import quota_use
 from tests.factories import BY, an_admin, make_client_peer, make_instance, make_member, make_site, make_site_peer
+from tests.portal.providers import a_provider
 from vpn.actions.instances.instance import create_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, update_peer
@@ -52,6 +54,9 @@ UNCOUNTED = {
     "portal.WriteMark": "one row",
     "portal.BrowserSession": "one for each sign-in, which is limited; gone with the session",
     "portal.FactorSecret": "one for each app and set of recovery codes of an account",
+    "portal.SignInProvider": "one for each organization",
+    "portal.ProviderGroup": "200 lines of a provider",
+    "portal.ProviderIdentity": "one for each member",
     "portal.JournalEntry": "one for each act, kept for as many days as the organization set; acts are limited",
     "portal.Receipt": "one for each act that ends somebody's access; gone with the act's line",
     "vpn.EndedTunnel": "one for each device of that person, gone with the receipt",
@@ -145,11 +150,18 @@ def _created(world: World) -> object:
     return create_instance(world.admin.organization, name="Paris", hostname="paris", region=world.region, by=BY)
 
 
+def _joined(world: World) -> object:
+    provider = a_provider(world.organization, may_join=True, domains=["example.org"])
+    arrival = Arrival(str(provider.pk), provider.issuer, "new", "new@example.org")
+    return join_by_provider(provider, arrival, by=BY)
+
+
 # Function that makes the row or lengthens the list -> the public actions that come by it, each with its quota.
 WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
     "portal.actions.member.add_member": [
         (Quota.MEMBERS, lambda world: add_member(world.organization, email="new@example.org", role="member", by=BY))
     ],
+    "portal.actions.provider_identity.join_by_provider": [(Quota.MEMBERS, _joined)],
     "portal.actions.group.create_group": [
         (Quota.GROUPS, lambda world: create_group(world.organization, name="Support", by=BY))
     ],
