@@ -211,6 +211,7 @@ ACCOUNT_FORMS = {
     "login": "portal.forms.account.LoginForm",
     "signup": "portal.forms.account.SignupForm",
     "change_password": "portal.forms.account.ChangePasswordForm",
+    "set_password": "portal.forms.account.SetPasswordForm",
     "reset_password": "portal.forms.account.ResetPasswordForm",
     "reset_password_from_key": "portal.forms.account.ResetPasswordKeyForm",
     "reauthenticate": "portal.forms.account.ConfirmPasswordForm",

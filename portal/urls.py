@@ -58,6 +58,7 @@ urlpatterns = [
     path("accounts/nowhere/", account.nowhere, name="account_nowhere"),
     path("accounts/inactive/", account.inactive, name="account_inactive"),
     path("accounts/password/change/", account.password_change, name="account_change_password"),
+    path("accounts/password/set/", account.password_set, name="account_set_password"),
     path("accounts/password/reset/", account.password_reset, name="account_reset_password"),
     path("accounts/password/reset/done/", account.password_reset_done, name="account_reset_password_done"),
     re_path(

@@ -25,6 +25,8 @@ GET  account_nowhere                    302    200     200     200   200      20
 POST account_nowhere                    302    405     405     405   405      405   405
 GET  account_change_password            302    200     200     200   200      200   200
 POST account_change_password            302    200     200     200   200      200   200
+GET  account_set_password               302    302     302     302   302      302   302
+POST account_set_password               302    302     302     302   302      302   302
 GET  mfa_index                          302    200     200     200   200      200   200
 POST mfa_index                          302    405     405     405   405      405   405
 GET  tokens                             302    200     200     200   200      200   404

@@ -38,6 +38,7 @@ ACTS_OF_PAGES = {
         "account_logout": "user.signed_out",
         "account_signup": _SEPARATELY,
         "account_change_password": _SEPARATELY,
+        "account_set_password": "- leads to changing a password: see tests/portal/test_passkey_alone.py",
         "account_reset_password": "- nobody knows yet whose password it is",
         "account_reset_password_done": "- reads only",
         "account_reset_password_from_key": _SEPARATELY,

@@ -11,8 +11,8 @@ from portal.signals import membership_changed
 
 
 def is_crowded(user: User) -> bool:
-    """Return True if this address has too many unproven accounts for another one to get a password."""
-    return User.objects.with_password(user.email).filter(proven=False).exclude(pk=user.pk).count() >= MOST_UNPROVEN
+    """Return True if this address has too many unproven accounts for another one to be used."""
+    return User.objects.in_use(user.email).filter(proven=False).exclude(pk=user.pk).count() >= MOST_UNPROVEN
 
 
 def take_address_back(user: User, *, by: Principal) -> None:
@@ -27,13 +27,14 @@ def take_address_back(user: User, *, by: Principal) -> None:
         user.proven = True
         acted(by, "address taken back", user)
         for other in everyone:
-            if other.pk != user.pk and not other.proven and not other.is_staff and other.has_usable_password():
+            if other.pk != user.pk and not other.proven and not other.is_staff and other.is_in_use:
                 _take_from(other, by)
 
 
 def _take_from(other: User, by: Principal) -> None:
     other.set_unusable_password()
     other.save(update_fields=["password"])
+    other.passkeys.delete()
     acted(by, "password taken", other)
     ApiToken.objects.filter(membership__user=other).delete()
     for membership in Membership.objects.filter(user=other, state=MembershipState.ACTIVE).select_related("user"):

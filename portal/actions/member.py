@@ -214,7 +214,7 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
 def _state_for(member: Membership, *, active: bool) -> str:
     """Return the new state. A member who never signed in, or with a shared account, joins by a link."""
     if not active:
-        if member.state == MembershipState.INVITED and member.user.has_usable_password():
+        if member.state == MembershipState.INVITED and member.user.is_in_use:
             # After a later activation it would be unknown whether they had ever accepted.
             raise NotPossible(
                 f"{member.label} has not joined yet.", field="active", next_step="Remove them to end the invitation."
@@ -222,7 +222,7 @@ def _state_for(member: Membership, *, active: bool) -> str:
         return MembershipState.DEACTIVATED
     if member.state != MembershipState.DEACTIVATED:
         return member.state
-    came = (member.user.has_usable_password() or has_identity(member)) and not shares_account(member)
+    came = (member.user.is_in_use or has_identity(member)) and not shares_account(member)
     return MembershipState.ACTIVE if came else MembershipState.INVITED
 
 

@@ -11,6 +11,7 @@ it, if that account is proven or the link was mailed. Links never set the passwo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -51,7 +52,7 @@ class SignInLink(NamedTuple):
     @property
     def is_invitation(self) -> bool:
         """True if the invitation created its account, which has never been signed in to."""
-        return self.membership.state == MembershipState.INVITED and not self.membership.user.has_usable_password()
+        return self.membership.state == MembershipState.INVITED and not self.membership.user.is_in_use
 
     def may_join(self, user: User) -> bool:
         """Return True if this signed-in account may accept the invitation."""
@@ -114,11 +115,7 @@ def set_password_by_link(token: str, password: str, *, by: Principal) -> Members
             if link is None or not link.sets_password:
                 return None
             user = link.membership.user
-            if not link.mailed and is_crowded(user):
-                raise NotPossible(
-                    "This address has several accounts here that were not confirmed by mail.",
-                    next_step="Ask the operator of this portal.",
-                )
+            _refuse_crowd(link)
             user.take_password(password, hashed)
             user.proven = link.mailed
             user.save(update_fields=["password", "proven"])
@@ -126,6 +123,36 @@ def set_password_by_link(token: str, password: str, *, by: Principal) -> Members
                 return _admit(link.membership, by)
     except IntegrityError:  # another account of the address was proven meanwhile
         return None
+
+
+def join_with_passkey(token: str, add: Callable[[User], object], *, by: Principal) -> Membership | None:
+    """Use an invitation: admit the member to the new account without a password, whose passkey `add` stores.
+
+    None if the link was used meanwhile. Raises NotPossible as `set_password_by_link`.
+    """
+    try:
+        with transaction.atomic():
+            link = _find_locked(token)
+            if link is None or not link.sets_password or not link.is_invitation:
+                return None
+            user = link.membership.user
+            _refuse_crowd(link)
+            user.proven = link.mailed
+            user.save(update_fields=["proven"])
+            with one_act(by, "joined", link.membership) as act:
+                act.details["with"] = "passkey"
+                add(user)
+                return _admit(link.membership, by)
+    except IntegrityError:  # another account of the address was proven meanwhile
+        return None
+
+
+def _refuse_crowd(link: SignInLink) -> None:
+    if not link.mailed and is_crowded(link.membership.user):
+        raise NotPossible(
+            "This address has several accounts here that were not confirmed by mail.",
+            next_step="Ask the operator of this portal.",
+        )
 
 
 def join_by_link(token: str, user: User, *, by: Principal) -> Membership | None:
@@ -179,7 +206,7 @@ def _kind_for(membership: Membership, *, mailed: bool) -> str:
         raise NotPossible(f"The invitation of {membership.label} has ended.", next_step=step)
     invited = membership.state == MembershipState.INVITED
     if not shares_account(membership):
-        by_owner = mailed and invited and not membership.user.has_usable_password()
+        by_owner = mailed and invited and not membership.user.is_in_use
         return JOINS if by_owner and _has_proven_account(membership) else SETS_PASSWORD
     if invited:
         return JOINS
@@ -200,7 +227,7 @@ def _fingerprint(membership: Membership, kind: str, way: str) -> str:
     # Signing in invalidates a password link, but not a link to join, which is opened after signing in.
     used = "" if kind == JOINS or user.last_login is None else user.last_login.isoformat()
     # The effect of a mailed invitation depends on other accounts of the address, and may change before it is opened.
-    purpose = kind if user.has_usable_password() else MembershipState.INVITED
+    purpose = kind if user.is_in_use else MembershipState.INVITED
     state = "\x1f".join((str(membership.pk), membership.state, purpose, way, user.email, user.password, used))
     return salted_hmac(_SALT, state, algorithm="sha256").hexdigest()[:_FINGERPRINT_LENGTH]
 

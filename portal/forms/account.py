@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from allauth.account import forms as allauth_forms
@@ -10,6 +11,8 @@ from django import forms
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 
 def password_hint() -> str:
@@ -17,11 +20,11 @@ def password_hint() -> str:
     return password_validators_help_texts()[1]
 
 
-def _plain(form: forms.Form, labels: dict[str, str]) -> None:
+def _plain(form: forms.Form, labels: Mapping[str, str | Promise]) -> None:
     """Use plain labels instead of allauth's placeholders and help lists."""
     for name, field in form.fields.items():
         field.widget.attrs.pop("placeholder", None)
-        field.label = labels.get(name, field.label)
+        field.label = labels.get(name, field.label)  # type: ignore[assignment]
         field.help_text = password_hint() if name == "password1" else ""
 
 
@@ -79,6 +82,19 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _plain(self, {"password2": "Password, again"})
+
+
+class SetPasswordForm(allauth_forms.SetPasswordForm):  # type: ignore[misc]
+    """A first password for an account that has a passkey alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {"password1": gettext_lazy("New password"), "password2": gettext_lazy("New password, again")})
+
+    def save(self) -> None:
+        """Save. API tokens stay valid, because the owner used the passkey."""
+        self.user.keeps_tokens = True
+        super().save()
 
 
 class ConfirmPasswordForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """User accounts. A mail address has one proven account, which may belong to several organizations.
 
-An invitation creates a new account without a password. The invited person sets one, or replaces the account by an
-existing one. So an inviting organization cannot learn whether the address has other accounts.
+An invitation creates a new account without a password. The invited person sets one, adds a passkey, or replaces the
+account by an existing one. So an inviting organization cannot learn whether the address has other accounts.
 """
 
 from __future__ import annotations
@@ -54,6 +54,14 @@ class UserManager(BaseUserManager["User"]):
     def with_password(self, email: str) -> models.QuerySet[User]:
         """The accounts of an address with a password, which can sign in."""
         return self.of_address(email).exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exclude(password="")
+
+    def in_use(self, email: str) -> models.QuerySet[User]:
+        """The accounts of an address that somebody can sign in to: with a password, or with a passkey alone."""
+        from allauth.mfa.models import Authenticator
+
+        passkeys = Authenticator.objects.filter(user=models.OuterRef("pk"), type=Authenticator.Type.WEBAUTHN)
+        without = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX) | models.Q(password="")
+        return self.of_address(email).exclude(without & ~models.Exists(passkeys))
 
     def sign_in_candidates(self, email: str) -> list[User]:
         """The accounts that a sign-in with this address may belong to: the proven one first, then by age."""
@@ -115,6 +123,19 @@ class User(AbstractBaseUser, PermissionsMixin):
                 from portal.models.api_token import ApiToken
 
                 ApiToken.objects.filter(membership__user=self).delete()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Can somebody sign in to the account: with a password, or with a passkey alone?"""
+        return self.has_usable_password() or self.passkeys.exists()
+
+    @property
+    def passkeys(self) -> models.QuerySet[Any]:
+        """The account's passkeys, as allauth stores them."""
+        from allauth.mfa.models import Authenticator
+
+        found: models.QuerySet[Any] = Authenticator.objects.filter(user=self.pk, type=Authenticator.Type.WEBAUTHN)
+        return found
 
     @property
     def has_second_factor(self) -> bool:

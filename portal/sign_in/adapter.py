@@ -167,8 +167,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return response
 
     def validate_unique_email(self, email: str) -> str:
-        """Refuse an address that has an account with a password; an open invitation does not count."""
-        if User.objects.with_password(email).exists():
+        """Refuse an address that has an account in use; an open invitation does not count."""
+        if User.objects.in_use(email).exists():
             raise self.validation_error("email_taken")
         return str(email)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from allauth.account.signals import password_changed, password_reset
+from allauth.account.signals import password_changed, password_reset, password_set
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import transaction
 from django.dispatch import Signal
@@ -23,6 +23,7 @@ _EVENTS: Final[dict[str, tuple[Signal, str]]] = {
     "sign_in": (user_logged_in, "signed in"),
     "sign_out": (user_logged_out, "signed out"),
     "password_changed": (password_changed, "password changed"),
+    "password_set": (password_set, "password changed"),
     "password_reset": (password_reset, "password reset"),
 }
 

@@ -15,9 +15,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from portal.actions.browser_session import end_sessions
-from portal.models import FactorSecret, Membership, MembershipState, User
+from portal.models import FactorSecret, Membership, MembershipState, ProviderIdentity, User
 from portal.web.sessions import digest_of
 
 
@@ -63,13 +64,17 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships n
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         """Return the error of this code; who requires a factor is named."""
+        if code == "cannot_delete_authenticator" and not requiring(self.request.user):
+            return ValidationError(_("You sign in with it alone. Add another passkey or set a password first."))
         if code == "cannot_delete_authenticator":
             args = (" and ".join(requiring(self.request.user)),)
         error: ValidationError = super().validation_error(code, *args)
         return error
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """False for the last factor of a member whose organization requires one."""
+        """False for the last factor of a member whose organization requires one, and for the only way to sign in."""
+        if is_only_way(authenticator):
+            return False
         return _others(authenticator).exists() or not requiring(authenticator.user)
 
 
@@ -79,6 +84,17 @@ def requiring(user: User) -> list[str]:
         user=user, state=MembershipState.ACTIVE, organization__second_factor_required=True
     )
     return list(active.order_by("organization__name").values_list("organization__name", flat=True))
+
+
+def is_only_way(authenticator: Authenticator) -> bool:
+    """Return True for a passkey without which nobody could sign in to its account."""
+    user = authenticator.user
+    if authenticator.type != Authenticator.Type.WEBAUTHN or user.has_usable_password():
+        return False
+    if ProviderIdentity.objects.filter(membership__user=user).exists():
+        return False
+    others = user.passkeys.exclude(pk=authenticator.pk)
+    return not any(each.wrap().is_passwordless is not False for each in others)
 
 
 def connect() -> None:

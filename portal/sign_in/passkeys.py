@@ -10,6 +10,7 @@ from allauth.mfa.webauthn import forms as allauth_forms
 from allauth.mfa.webauthn.internal import auth
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 from fido2.webauthn import UserVerificationRequirement
 
 MOST: Final = 20
@@ -52,6 +53,21 @@ class AddPasskeyForm(allauth_forms.AddWebAuthnForm):  # type: ignore[misc]  # al
         if found.count() >= MOST:
             raise ValidationError(f"You have {MOST} passkeys. Remove one first.")
         cleaned: dict[str, Any] = _refused(super().clean)
+        return cleaned
+
+
+class JoinPasskeyForm(AddPasskeyForm):
+    """A passkey in place of a password, for an account that has neither yet."""
+
+    passwordless = None  # type: ignore[assignment]  # takes the field away
+
+    def clean(self) -> dict[str, Any]:
+        """Check that it can sign in alone."""
+        self.cleaned_data["passwordless"] = True
+        cleaned = super().clean()
+        extensions = (cleaned.get("credential") or {}).get("clientExtensionResults") or {}
+        if (extensions.get("credProps") or {}).get("rk") is False:
+            raise ValidationError(_("This passkey cannot sign in alone. Take another one, or set a password."))
         return cleaned
 
 

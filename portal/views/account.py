@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from allauth.account import views
+from allauth.account.decorators import reauthentication_required
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
@@ -57,6 +58,19 @@ inactive = checks_itself(login_not_required(views.account_inactive))
 def password_change(request: HttpRequest) -> HttpResponseBase:
     """Change the user's own password; the current device stays known."""
     response: HttpResponseBase = views.password_change(request)
+    if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
+        remember_device(request, response, request.user)
+    return response
+
+
+@checks_itself
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
+def password_set(request: HttpRequest) -> HttpResponseBase:
+    """Set the first password of an account that has a passkey alone; the current device stays known."""
+    user = request.user
+    if isinstance(user, User) and not user.is_in_use:
+        raise Http404  # an organization's provider signs it in
+    response: HttpResponseBase = views.password_set(request)
     if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
         remember_device(request, response, request.user)
     return response

@@ -37,7 +37,8 @@ function encoded(credential) {
 async function ask(form) {
   const publicKey = decoded(await optionsOf(form));
   if (form.dataset.passkey === "get") return navigator.credentials.get({ publicKey });
-  const alone = form.elements.passwordless.checked;
+  // Without the choice, it has to sign in alone.
+  const alone = form.elements.passwordless?.checked ?? true;
   Object.assign(publicKey.authenticatorSelection, {
     residentKey: alone ? "required" : "discouraged",
     requireResidentKey: alone,

@@ -41,6 +41,8 @@ def blurred(page: bytes) -> str:
     text = page.decode().replace(KNOWN, "EMAIL").replace(UNKNOWN, "EMAIL")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
     text = re.sub(r"\b[A-Za-z0-9]{64}\b", "TOKEN", text)
+    # The challenge is random, and the account is the new one of the invitation.
+    text = re.sub(r'data-options="[^"]*"', "OPTIONS", text)
     text = re.sub(r"<time.*?</time>", "TIME", text, flags=re.DOTALL)
     text = re.sub(r"\b(known|empty)\b", "SLUG", text)
     return re.sub(r"/accounts/link/\S+/", "LINK", text)
