@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from portal.models.membership import Membership, Role
 from portal.models.principal import Principal, PrincipalKind
@@ -27,7 +28,7 @@ class Ceiling(models.TextChoices):
     READ = "read", "Read"
     MANAGE = "manage", "Read and change"
     # A kind of its own: SCIM alone, and no other token can do that.
-    SCIM = "scim", "Provision people (SCIM)"
+    SCIM = "scim", _("Provision people (SCIM)")
 
     @classmethod
     def highest_of(cls, membership: Membership) -> Ceiling:

@@ -196,6 +196,7 @@ class _Parser:
         try:
             # Some clients send "True" without quotes.
             found = json.loads(token if token.startswith('"') else token.lower())
+            str(found).encode()  # no halves of characters
         except (ValueError, RecursionError):
             found = []
         if isinstance(found, list | dict) or (isinstance(found, str) and "\0" in found):

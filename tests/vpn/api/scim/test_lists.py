@@ -125,6 +125,7 @@ def test_users_and_groups_are_found_by_id_and_member(directory: Directory, peopl
         ('favourite eq "anna"', "invalidFilter"),
         ("userName eq 7", "invalidFilter"),
         ('userName eq "\\u0000"', "invalidFilter"),
+        ('userName eq "\\ud800"', "invalidFilter"),
         ('userName eq ["anna"]', "invalidFilter"),
         ('id co "anna"', "invalidFilter"),
         ("active eq 7", "invalidFilter"),
