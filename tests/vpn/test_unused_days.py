@@ -132,6 +132,9 @@ def test_a_device_without_use_ends_and_says_why(
         page = browser.get(path).content.decode()
         assert "Ended without use" in page
         assert "It was not used for 30 days. Renew its key" in page
+        assert "last seen" not in page
+    assert "after 30 days without use" in end_words(ended)
+    assert end_words(ended).startswith("Ended on ")
 
 
 def test_late_news_of_use_does_not_bring_it_back(ended: Peer) -> None:

@@ -62,6 +62,8 @@ class Condition:
     since: datetime | None = None
     steps: bool = False
     is_known: bool = True
+    # True if `since` is when it was shut out, and not when it was last seen.
+    is_end: bool = False
 
     @property
     def lasted(self) -> timedelta | None:
@@ -86,17 +88,19 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
             advice = _("The hub does not let it in. An admin can enable it again.")
         if peer.lost_at is not None:
             keys = _("Its keys ended, so it needs a new profile then.")
-            return Condition("bad", _("Reported as lost"), f"{advice} {keys}", peer.lost_at)
+            return Condition("bad", _("Reported as lost"), f"{advice} {keys}", peer.lost_at, is_end=True)
         return Condition("off", _("Disabled"), advice)
     if is_unused(peer):
         advice = _("Renew its key to let it connect again: its days are counted from then on.")
-        return Condition("off", _("Ended without use"), f"{unused_words(peer)} {advice}", peer.unused_until)
+        return Condition(
+            "off", _("Ended without use"), f"{unused_words(peer)} {advice}", peer.unused_until, is_end=True
+        )
     if peer.expires_at is not None and peer.expires_at <= timezone.now():
         if may_change:
             advice = _("It has expired. Set a later expiry to let it connect again.")
         else:
             advice = _("It has expired. An admin can set a later expiry to let it connect again.")
-        return Condition("off", _("Expired"), advice, peer.expires_at)
+        return Condition("off", _("Expired"), advice, peer.expires_at, is_end=True)
     member = peer.member
     if member is not None and (member.state == MembershipState.DEACTIVATED or not member.user.is_active):
         advice = _("%(member)s is deactivated, and so are all their devices.") % {"member": member.label}

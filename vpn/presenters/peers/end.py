@@ -13,7 +13,14 @@ from vpn.models import Peer
 
 
 def end_words(peer: Peer) -> str:
-    """When the hub ends an admitted device, by its date or its days without use; "" if it does not."""
+    """When the hub ends a device or has ended it, by its date or its days without use; "" if it has no end."""
+    end = peer.ends_at
+    if end is not None and end <= timezone.now():
+        words = {"day": _day(end), "days": _days(peer.unused_days or 0)}
+        sentence = (
+            _("Ended on %(day)s, after %(days)s without use.") if end == peer.unused_until else _("Ended on %(day)s.")
+        )
+        return sentence % words
     if peer.unused_until is None or peer.unused_days is None:
         return "" if peer.expires_at is None else _("Ends on %(day)s.") % {"day": _day(peer.expires_at)}
     if peer.expires_at is not None and peer.expires_at <= peer.unused_until:
