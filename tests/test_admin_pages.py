@@ -26,6 +26,7 @@ from tests.crowds import add_members, add_sites
 from tests.factories import BY, an_admin, make_client_peer, make_instance, make_organization, make_site, make_site_peer
 from tests.vpn.ssh_servers import make_server
 from vpn import failures
+from vpn.actions.servers.server import cordon_server
 from vpn.choices import Driver, InstanceState, OperationKind, OperationState, PeerType, StepName, StepState
 from vpn.models import ChangePlan, Instance, Operation, OperationStep, Peer, PlanMail, PublicName, Region, Server
 
@@ -273,3 +274,35 @@ def test_a_refused_link_is_listed_and_mailed_again(
     assert "on its way" in staff_browser.post(list_of(Membership), sent, follow=True).content.decode()
     assert QueuedMail.objects.filter(membership=admin).exists()
     assert JournalEntry.objects.filter(code="member.link_mailed", organization_id=admin.organization_id).count() == 1
+
+
+def test_a_long_list_ends_early_and_says_so(staff_browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database reads all rows before a deep page: page 900 took 5 s."""
+    monkeypatch.setattr("portal.admin.paging.MOST", 3)
+    for number in range(3):
+        make_organization(f"Tenant {number}")
+    shown = staff_browser.get(list_of(Organization)).content.decode()
+    assert "3 organizations" in shown
+    make_organization("One more")
+    with CaptureQueriesContext(connection) as asked:
+        shown = staff_browser.get(list_of(Organization)).content.decode()
+    assert "Only the first 3 are listed. Search or filter to find others." in shown
+    counts = [query["sql"] for query in asked if "COUNT(" in query["sql"] and "portal_organization" in query["sql"]]
+    assert all("LIMIT 4" in sql for sql in counts if "FROM (SELECT" in sql)
+    assert "One more" in staff_browser.get(list_of(Organization, q="more")).content.decode()
+
+
+def test_the_portals_own_journal_has_a_page_and_organizations_lines_are_not_on_it(
+    staff_browser: Client, organization: Organization
+) -> None:
+    region = Region.objects.create(pk="fra", name="Frankfurt", driver=Driver.SSH)
+    server = make_server(region)
+    cordon_server(server, by=BY)
+    create_group(organization, name="Secret sales", members=[], by=BY)
+    shown = staff_browser.get(list_of(JournalEntry)).content.decode()
+    assert "Server cordoned" in shown
+    assert "Secret sales" not in shown
+    line = JournalEntry.objects.get(code="server.cordoned")
+    assert server.name in staff_browser.get(page_of(line)).content.decode()
+    theirs = JournalEntry.objects.get(code="group.created")
+    assert staff_browser.get(page_of(theirs)).status_code == 302

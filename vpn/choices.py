@@ -283,4 +283,5 @@ class EndReason(models.TextChoices):
     RENEWED = "renewed", "Keys renewed"
     MOVED = "moved", "Hub moved or rebuilt"
     DELETED = "deleted", "Instance deleted"
+    LOST = "lost", "Server lost"
     UNSEEN = "unseen", "Not observed"

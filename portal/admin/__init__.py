@@ -3,6 +3,6 @@
 Each save, deletion and action is an action of the portal, so that the journal has its line.
 """
 
-from portal.admin import base, mails, organizations, people
+from portal.admin import base, journal, mails, organizations, people
 
-__all__ = ["base", "mails", "organizations", "people"]
+__all__ = ["base", "journal", "mails", "organizations", "people"]

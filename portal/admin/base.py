@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import allauth.account.admin
@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from portal.admin.paging import CappedPaginator
 from portal.models import Principal, User
 from portal.sign_in.admin_login import change_password_elsewhere, sign_in_elsewhere
 
@@ -37,6 +38,7 @@ class WrittenElsewhere:
 
     # It would count all rows of the table for each page of a search.
     show_full_result_count = False
+    paginator: ClassVar[type] = CappedPaginator
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """The portal's pages and jobs add them, with their rules."""

@@ -21,6 +21,7 @@ from portal.actions.organization import needs_admin
 from portal.actions.sign_in_link import one_time_link
 from portal.actions.staff_save import save_organization
 from portal.admin.base import list_link, principal_of
+from portal.admin.paging import CappedPaginator
 from portal.exceptions import NotPossible
 from portal.forms.organization import (
     LIMIT_FIELDS,
@@ -41,6 +42,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     search_help_text = "Name, short name, or the address of a member."
     ordering = ("name", "pk")
     show_full_result_count = False
+    paginator = CappedPaginator
     readonly_fields = ("id", "created_at", "related")
     prepopulated_fields = {"slug": ("name",)}
 

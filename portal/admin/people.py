@@ -19,6 +19,7 @@ from portal.actions.link_mail import mail_link
 from portal.actions.second_factor import reset_second_factor
 from portal.actions.staff_save import save_account
 from portal.admin.base import ReadOnly, WrittenElsewhere, is_superuser, linked, list_link, principal_of, row_link
+from portal.admin.paging import CappedPaginator
 from portal.exceptions import NotPossible
 from portal.mail import reaches_people
 from portal.models import ApiToken, Group, Membership, Organization, User
@@ -48,6 +49,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     search_fields = ("email", "name")
     ordering = ("email", "pk")
     show_full_result_count = False
+    paginator = CappedPaginator
     fields = (
         *("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined"),
         "related",

@@ -318,3 +318,19 @@ def test_a_pool_does_not_take_in_a_route_that_may_be_back_in_a_moment(hub: Insta
     keep_change(hub, by=BY)
     update_instance(Instance.objects.get(), by=BY, pool="100.64.0.0/16")
     parse_spec(compile_spec(hub.pk).document)
+
+
+def test_an_agent_that_was_replaced_by_an_earlier_one_gets_the_former_settings(
+    hub: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses every specification with a trial, so nothing else would reach the hub either."""
+    try_closing(hub)
+    settle(hub)
+    fresh = Instance.objects.get(pk=hub.pk)
+    report = HubReport(fresh.hub, fresh.epoch, fresh.applied_generation, fresh.applied_digest, True, 0.0)
+    monkeypatch.setattr("vpn.jobs.observe.driver_for", lambda _: Observed(report))
+    look_at(fresh)
+    trial = ChangeTrial.objects.get()
+    assert (trial.state, trial.was_unconfirmed) == (TrialState.RETURNED, True)
+    assert "trial" not in compile_spec(hub.pk).document
+    assert [rule.action for rule in hub.firewall_rules.all()] == ["accept"]

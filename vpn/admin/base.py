@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from portal.admin.paging import CappedPaginator
 from portal.exceptions import Conflict
 from portal.models import Principal
 
@@ -37,6 +38,7 @@ class ReadOnly(ModelAdmin):
     # What hubs report: names of the methods below.
     observed: tuple[str, ...] = ()
     show_full_result_count = False
+    paginator = CappedPaginator
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Every column but the hidden ones."""

@@ -106,13 +106,11 @@ def _end(
 
 
 def _forget_begins(ended: Collection[Connection], instances: Collection[UUID]) -> None:
-    """Forget when ended connections over WireGuard began, so that the peer's next handshake begins a new one.
+    """Forget when ended connections began, so that the next report of the peer is compared anew.
 
-    A peer may be admitted again within 180 seconds. OpenVPN tells each begin itself.
+    A peer may be admitted again at once: its next handshake begins a new one, an OpenVPN session that goes on the same.
     """
-    keys: list[tuple[object, ...]] = [
-        (None, row.peer_id, row.began_at) for row in ended if row.protocol == Protocol.WIREGUARD
-    ]
+    keys: list[tuple[object, ...]] = [(None, row.peer_id, row.began_at) for row in ended]
     if keys:
         update_rows(PeerObservation, ["connected_from"], ["peer", "connected_from"], keys)
         # A report that is being compared with the former state would write it back: it is not recorded.

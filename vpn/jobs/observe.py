@@ -19,7 +19,7 @@ from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
-from vpn.actions.instances.trial import note_trial
+from vpn.actions.instances.trial import end_untriable, note_trial
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.actions.peers.two_devices import note_two_devices
 from vpn.choices import Driver, ServerState
@@ -34,6 +34,7 @@ from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Region, Server
 from vpn.models.row_updates import update_rows
 from vpn.observed import note_unchanged, record_observations
+from vpn.wire.trial import FEATURE
 
 logger = logging.getLogger(__name__)
 OBSERVE_SECONDS: Final = 4
@@ -56,6 +57,7 @@ _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
 _DRIFT = Principal.portal("undoing what was changed on the server")
 _UNCONFIRMED = Principal.portal("the change was not confirmed in time")
+_DOWNGRADED = Principal.portal("the server's agent can no longer return by itself")
 _TWOFOLD = Principal.portal("its address goes back and forth")
 _SWITCHED = Principal.portal("the peer uses its new protocol")
 
@@ -190,6 +192,8 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:
         note_agent(server, report)
+        if server is not None and FEATURE not in report.features and not any(one.trial for one in reports.values()):
+            end_untriable(server, by=_DOWNGRADED)
     for pk, report in reports.items():
         note_trial(pk, report.trial, asked_at, by=_UNCONFIRMED)
     # Of a hub that is down, only the peers' state is unknown: none is connected through it.

@@ -16,13 +16,15 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from portal.models.journal import NAME_LENGTH
-from vpn.choices import EndReason
+from vpn.choices import EndReason, Protocol
 from vpn.models import Connection, ConnectionSubnet, Peer, PeerObservation
 from vpn.models.observation import connection_id, subnets_id
 from vpn.models.row_updates import update_rows
 from vpn.observed.sighting import CLOCK_SKEW, TIMEOUT, Sighting
 
 _BATCH = 500
+# OpenVPN tells when a session began, so the same one has the same row.
+_MAY_GO_ON = (EndReason.REVOKED, EndReason.EXPIRED, EndReason.LOST)
 
 
 class Begin(NamedTuple):
@@ -151,6 +153,11 @@ def _insert(begins: Sequence[Begin]) -> None:
     rows = [_row(begin, peer) for begin, peer in found]
     insert_subnets([(peer, peer.subnets) for _, peer in found])
     Connection.objects.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
+    # An act has ended it, but the same session goes on: the hub did not notice that its peer was refused, or came back.
+    ids = [row.pk for row in rows if row.protocol == Protocol.OPENVPN]
+    same = Connection.objects.filter(pk__in=ids, reason__in=_MAY_GO_ON)
+    if ids:
+        same.update(ended_at=None, reason="", received_to=None, sent_to=None)
 
 
 def _admitted(ids: Collection[UUID]) -> Sequence[Peer]:

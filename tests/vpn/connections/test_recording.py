@@ -20,6 +20,7 @@ from vpn.actions.instances.instance import delete_instance, forget_instance
 from vpn.actions.peers.admission import expire_peers
 from vpn.actions.peers.keys import renew_peer, rotate_keys
 from vpn.actions.peers.peer import delete_peer, update_peer
+from vpn.actions.servers.loss import lose
 from vpn.actions.sites.site import update_site
 from vpn.choices import EndReason
 from vpn.connections.ending import end_left_over, end_moved
@@ -265,6 +266,33 @@ def test_who_is_admitted_again_at_once_has_a_new_connection(
     clock.seen(connected, 75, handshake=0, received=100)
     clock.seen(connected, 85, handshake=80, received=120)
     assert spans(connected) == [(0, 60, "revoked"), (80, None, "")]
+
+
+def test_a_session_that_goes_on_after_its_peer_was_refused_for_a_moment_is_open_again(
+    clock: Clock, connected: Peer, phone: Peer, member: Membership, django_capture_on_commit_callbacks: Committing
+) -> None:
+    """The hub got both changes at once, so it never ended the session."""
+    with django_capture_on_commit_callbacks(execute=True):
+        change_member(member, active=False, by=BY)
+    assert spans(phone) == [(-10, 60, "revoked")]
+    change_member(member, active=True, by=BY)
+    clock.session(phone, 62, began=-10)
+    assert spans(phone) == [(-10, None, "")]
+
+
+def test_whose_server_is_lost_is_not_connected_until_it_comes_back(
+    clock: Clock, connected: Peer, phone: Peer, django_capture_on_commit_callbacks: Committing
+) -> None:
+    server = connected.instance.server
+    assert server is not None
+    with django_capture_on_commit_callbacks(execute=True):
+        lose(server, by=BY)
+    assert spans(connected) == [(0, 60, "lost")]
+    assert spans(phone) == [(-10, 60, "lost")]
+    clock.seen(connected, 400)
+    clock.session(phone, 401, began=-10)
+    assert spans(connected) == [(0, 60, "lost"), (400, None, "")]
+    assert spans(phone) == [(-10, None, "")]
 
 
 def test_a_report_that_is_compared_during_an_act_does_not_undo_it(

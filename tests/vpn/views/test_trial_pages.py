@@ -14,7 +14,7 @@ from tests.factories import BY, make_client_peer, observe_hubs, observe_peers, s
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.test_trials import BEFORE, CLOSED, settings_of, try_closing
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.instances.trial import return_change
+from vpn.actions.instances.trial import keep_change, return_change
 from vpn.models import ChangeTrial, Instance
 from vpn.models import Server as ServerRow
 from vpn.presenters.instances.trial import is_through, span_words
@@ -68,6 +68,20 @@ def test_through_the_hub_is_told_by_the_address(hub: Instance, admin: Membership
         assert not is_through(address, admin, hub), address
     observe_peers(peer, endpoint="198.51.100.7:51820", last_handshake=now - timedelta(hours=1))
     assert not is_through("198.51.100.7", admin, hub), "the device left an hour ago"
+
+
+def test_what_is_sent_and_means_the_same_is_not_said_to_be_on_trial(admin_browser: Client, hub: Instance) -> None:
+    for text, words in (
+        ("198.51.100.0/24", "Confirm it within 2 minutes"),
+        ("198.51.100.0/24 198.51.100.0/24", "Nothing was"),
+    ):
+        data = {"pushed_routes": text, "confirm_within": "120"}
+        shown = admin_browser.post(f"/instances/{hub.pk}/routing/", data, follow=True).content.decode()
+        assert words in shown
+        assert ("Confirm it within" in shown) == (words != "Nothing was")
+        if words != "Nothing was":
+            is_running(hub)
+            keep_change(hub, by=BY)
 
 
 def test_a_saved_change_has_a_banner_on_every_page(

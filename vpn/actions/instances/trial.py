@@ -25,7 +25,7 @@ from vpn.actions.firewall.input import missing_ends
 from vpn.actions.instances.written import write_settings
 from vpn.actions.unchanged import differing_settings
 from vpn.choices import InstanceState, TrialState
-from vpn.models import ChangePlan, ChangeTrial, Instance, Move, RuleRow
+from vpn.models import ChangePlan, ChangeTrial, Instance, Move, RuleRow, Server
 from vpn.wire.trial import FEATURE, LONGEST, TrialReport
 
 # The settings that a change on trial may touch.
@@ -139,6 +139,17 @@ def note_trial(pk: UUID, seen: TrialReport | None, asked_at: datetime, *, by: Pr
     ends_at = asked_at + timedelta(seconds=seen.left)
     if trial.ends_at is None or abs(trial.ends_at - ends_at) > _EXACT:
         ChangeTrial.objects.running().filter(pk=trial.pk).update(ends_at=ends_at)
+
+
+def end_untriable(server: Server, *, by: Principal) -> None:
+    """Take back the changes that are on trial on a server whose agent knows no trials: it refuses their settings.
+
+    The agent may have been replaced by an earlier release meanwhile.
+    """
+    rows = ChangeTrial.objects.running().filter(instance__server=server)
+    for pk, trial_id in list(rows.values_list("instance", "pk")):
+        with suppress(NotPossible, Instance.DoesNotExist):
+            _note_returned(pk, trial_id, by=by)
 
 
 def _note_returned(pk: UUID, trial_id: UUID, *, by: Principal) -> None:

@@ -12,7 +12,8 @@ from portal.actions.acting import acted
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.instance import set_state
-from vpn.choices import InstanceState
+from vpn.choices import EndReason, InstanceState
+from vpn.connections.ending import end_moved
 from vpn.models import Instance, InstanceObservation, RetiredHub, Server
 
 
@@ -20,6 +21,7 @@ def lose(server: Server, *, by: Principal) -> None:
     """Note on the instances of a locked server that it is lost, and mail staff."""
     for instance in _locked(server, InstanceState.READY):
         set_state(instance, InstanceState.LOST, by=by)
+        transaction.on_commit(partial(end_moved, instance.pk, EndReason.LOST), robust=True)
     acted(by, "lost", server)
     transaction.on_commit(partial(doorbell.enqueue_loss_mail, server.pk))
 

@@ -18,10 +18,11 @@ from vpn.access import get_instance
 from vpn.actions.refusal import InvalidSettings
 from vpn.forms.firewall import FirewallForm
 from vpn.forms.rule_ends import Ends
+from vpn.models import ChangeTrial
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.preview import is_preview, show_preview
 from vpn.views.edit_guard import change_guarded, save_guarded
-from vpn.views.instances.trial import choice_of, chosen_seconds, saved_words
+from vpn.views.instances.trial import NOTHING, choice_of, chosen_seconds, saved_words
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,12 +44,11 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
         seconds = chosen_seconds(request)
+        former = ChangeTrial.objects.running().filter(instance=instance).first()
         if not is_different or save_guarded(
             instance, form, partial(_refuse, form), by=member.principal, confirm_within=seconds
         ):
-            messages.success(
-                request, saved_words(seconds) if is_different else "Nothing was different, so nothing changed."
-            )
+            messages.success(request, saved_words(instance, former, seconds) if is_different else NOTHING)
             return redirect("instance_firewall", pk=instance.pk)
     context = {"form": form, "ends": ends, "is_rearranged": is_rearranged, **choice}
     return render(request, "vpn/firewall/page.html", {**head_of(member, instance, "firewall"), **context})

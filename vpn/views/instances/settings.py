@@ -25,7 +25,7 @@ from vpn.actions.revisions.notes import noted
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.forms.note import NOTE, note_of
-from vpn.models import Instance, Peer
+from vpn.models import ChangeTrial, Instance, Peer
 from vpn.models.peer import with_openvpn
 from vpn.models.querysets import PeerQuerySet
 from vpn.presenters.instances.head import head_of
@@ -34,7 +34,7 @@ from vpn.presenters.instances.public_name import shown_name
 from vpn.presenters.instances.routes import pushed_ways
 from vpn.presenters.lists import linked
 from vpn.views.activity.preview import is_preview, show_preview
-from vpn.views.instances.trial import choice_of, chosen_seconds, saved_words
+from vpn.views.instances.trial import NOTHING, choice_of, chosen_seconds, saved_words
 
 # How many sites the routing page names; the others are in the list of peers.
 SITES_SHOWN = 50
@@ -87,12 +87,9 @@ def _settings_page(
     if is_preview(request):
         change = partial(_change, instance, form, member.principal)
         return show_preview(request, template, shown, form, change, refuse=partial(show_refusal, form))
+    former = ChangeTrial.objects.running().filter(instance=instance).first() if data is not None else None
     if data is not None and form.is_valid() and _save(request, instance, form, member.principal):
-        words = (
-            saved_words(chosen_seconds(request))
-            if set(form.changed_data) - {NOTE}
-            else "Nothing was different, so nothing changed."
-        )
+        words = saved_words(instance, former, chosen_seconds(request)) if set(form.changed_data) - {NOTE} else NOTHING
         messages.success(request, words)
         return redirect(f"instance_{tab}", pk=instance.pk)
     return render(request, template, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,13 +15,14 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.access import get_instance
 from vpn.actions.instances.trial import FIELD, keep_change, return_change
-from vpn.models import Instance
+from vpn.models import ChangeTrial, Instance
 from vpn.presenters.instances.trial import TrialChoice, is_through, shown_trial, span_words
 
 _ACTS = {
     "keep": (keep_change, "The change is confirmed and stays."),
     "return": (return_change, "The former settings are back. The hub follows within seconds."),
 }
+NOTHING: Final = "Nothing was different, so nothing changed."
 _TABS = {"routing", "dns", "firewall", "settings", "activity"}
 
 
@@ -59,8 +61,13 @@ def chosen_seconds(request: HttpRequest) -> int | None:
     return (int(text) if text.isdecimal() and len(text) < 10 else 0) if text else None
 
 
-def saved_words(seconds: int | None) -> str:
-    """What a page says after a save."""
+def saved_words(instance: Instance, former: ChangeTrial | None, seconds: int | None) -> str:
+    """What a page says after a save; `former` was on trial before it.
+
+    What was sent may be written otherwise and mean the same, so that nothing is on trial.
+    """
+    if seconds is not None and ChangeTrial.objects.running().filter(instance=instance).first() == former:
+        return NOTHING
     return "Saved." if seconds is None else f"Saved. Confirm it within {span_words(seconds)}, or the hub returns."
 
 
