@@ -82,11 +82,10 @@ def switch_reminders(organization: Organization, *, off: bool, by: Principal) ->
     """Choose whether people are mailed before a device of theirs ends."""
     if organization.reminders_off == off:
         return
-    before = values_of(organization)
     organization.reminders_off = off
     with transaction.atomic():
         organization.save(update_fields=["reminders_off"])
-        acted(by, "reminders switched", organization, before=before)
+        acted(by, "reminders switched", organization, changes={"reminders_off": [not off, off]})
 
 
 def needs_admin(organization: Organization) -> bool:

@@ -30,7 +30,6 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "mail": ("to", "subject"),
     "organization": (
         "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member", "unused_days",
-        "reminders_off",
         *(f"most_{quota.value}" for quota in Quota),
     ),
     "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at", "unused_days"),

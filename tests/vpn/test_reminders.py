@@ -139,7 +139,8 @@ def test_what_changes_before_it_is_sent_sends_none(act: str, device: Peer) -> No
 def test_an_organization_switches_them_off(device: Peer, organization: Organization, admin_browser: Client) -> None:
     ends(device, 3)
     admin_browser.post("/settings/", {"name": organization.name, "reminders_off": "on"})
-    assert JournalEntry.objects.filter(code="organization.reminders_switched").count() == 1
+    line = JournalEntry.objects.get(code="organization.reminders_switched")
+    assert line.changes == {"reminders_off": [False, True]}
     assert not sent()
     organization.refresh_from_db()
     switch_reminders(organization, off=False, by=BY)
