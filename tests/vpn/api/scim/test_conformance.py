@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_tester import Status, check_server
 
@@ -17,6 +21,17 @@ MEANT = {
     "check_remove_attribute": "who is neither active nor inactive stays as they are",
     "search_with_attributes": "optional: a search by POST is not supported (501)",
 }
+
+
+@pytest.fixture(autouse=True)
+def _one_connection() -> Iterator[None]:
+    """The application does not close the connection, in whose transaction the test is."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 # Of groups, the checks of PATCH make up names of members; a refused name of a user is no fault.
