@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal.models import Group, Membership, MembershipState, ProviderIdentity, Receipt
@@ -164,13 +165,13 @@ def get_admin(request: HttpRequest) -> Membership:
 def require_reader(membership: Membership) -> None:
     """Raise PermissionDenied unless the member may read everything in the organization."""
     if not membership.sees_everything:
-        raise PermissionDenied("Only admins and auditors can see this.")
+        raise PermissionDenied(_("Only admins and auditors can see this."))
 
 
 def require_admin(membership: Membership) -> None:
     """Raise PermissionDenied unless the member may make changes in the organization."""
     if not membership.is_admin:
-        raise PermissionDenied("Only admins can change this.")
+        raise PermissionDenied(_("Only admins can change this."))
 
 
 def people_of(member: Membership) -> QuerySet[Membership]:
@@ -256,5 +257,5 @@ class AccessMiddleware:
             return response  # Django admin checks each of its own views.
         if match is not None:
             logger.error("The view %s answered without checking access", match.view_name)
-            return HttpResponse("This page is not available.", status=403, content_type="text/plain")
+            return HttpResponse(_("This page is not available."), status=403, content_type="text/plain")
         return response

@@ -12,17 +12,21 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.models.quota import IN_USE
 
 Counter = Callable[[UUID], int]
-_ASK_STAFF: Final = "Ask the portal's staff for a higher limit, or remove unused ones."
+_ASK_STAFF: Final = gettext_lazy("Ask the portal's staff for a higher limit, or remove unused ones.")
 # With a limit of zero, neither waiting nor removing helps.
-_NONE_ALLOWED: Final = "Ask the portal's staff for a higher limit."
+_NONE_ALLOWED: Final = gettext_lazy("Ask the portal's staff for a higher limit.")
 _NEXT_STEPS: Final = {
-    Quota.PROVISIONING: "Wait for one to finish, then try again, or ask the portal's staff for a higher limit.",
-    Quota.API_CALLS: "Wait until the next minute, or ask the portal's staff for a higher limit.",
+    Quota.PROVISIONING: gettext_lazy(
+        "Wait for one to finish, then try again, or ask the portal's staff for a higher limit."
+    ),
+    Quota.API_CALLS: gettext_lazy("Wait until the next minute, or ask the portal's staff for a higher limit."),
 }
 
 
@@ -47,12 +51,17 @@ class QuotaUse:
     @property
     def next_step(self) -> str:
         """The advice if the quota is reached."""
-        return _NEXT_STEPS.get(self.quota, _ASK_STAFF) if self.limit else _NONE_ALLOWED
+        return str(_NEXT_STEPS.get(self.quota, _ASK_STAFF) if self.limit else _NONE_ALLOWED)
 
     def refusal(self, more: int = 1) -> str:
         """A sentence with the use and the limit."""
-        adds = f", and this adds {more:,}" if more > 1 else ""
-        return f"Quota reached: {self.used:,} of {self.limit:,} {IN_USE[self.quota]}{adds}."
+        words = (
+            _("Quota reached: %(used)s of %(limit)s %(in_use)s, and this adds %(more)s.")
+            if more > 1
+            else _("Quota reached: %(used)s of %(limit)s %(in_use)s.")
+        )
+        values = {"used": f"{self.used:,}", "limit": f"{self.limit:,}", "in_use": IN_USE[self.quota]}
+        return words % {**values, "more": f"{more:,}"}
 
 
 def quota_use(organization: Organization, quota: Quota) -> QuotaUse:

@@ -30,9 +30,11 @@ def clean_email(email: str) -> str:
     try:
         validate_email(address)
     except ValidationError:
-        raise InvalidInput.in_field("email", "Enter an email address such as anna@example.org.") from None
+        raise InvalidInput.in_field("email", _("Enter an email address such as anna@example.org.")) from None
     if len(address) > EMAIL_LENGTH:
-        raise InvalidInput.in_field("email", f"An email address has at most {EMAIL_LENGTH} characters.")
+        raise InvalidInput.in_field(
+            "email", _("An email address has at most %(email_length)s characters.") % {"email_length": EMAIL_LENGTH}
+        )
     return address
 
 
@@ -40,9 +42,11 @@ def clean_name(name: str) -> str:
     """Return a person's name, which is one line. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable():
-        raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
+        raise InvalidInput.in_field("name", _("A name is one line of text, without control characters."))
     if len(text) > NAME_LENGTH:
-        raise InvalidInput.in_field("name", f"A name has at most {NAME_LENGTH} characters.")
+        raise InvalidInput.in_field(
+            "name", _("A name has at most %(name_length)s characters.") % {"name_length": NAME_LENGTH}
+        )
     return text
 
 
@@ -50,14 +54,19 @@ def clean_organization_name(name: str) -> str:
     """Return an organization's name, which is one line. Raises InvalidInput."""
     text = clean_name(name)
     if not text:
-        raise InvalidInput.in_field("name", f"Enter a name of at most {NAME_LENGTH} characters.")
+        raise InvalidInput.in_field(
+            "name", _("Enter a name of at most %(name_length)s characters.") % {"name_length": NAME_LENGTH}
+        )
     return text
 
 
 def clean_custody_minutes(minutes: int | None) -> int | None:
     """The minutes for which private keys can be fetched; None means the default. Raises InvalidInput."""
     if minutes is not None and not LEAST_KEY_MINUTES <= minutes <= MOST_KEY_MINUTES:
-        message = f"Choose {LEAST_KEY_MINUTES} to {MOST_KEY_MINUTES:,} minutes, or nothing for the default."
+        message = _("Choose %(least_key_minutes)s to %(most_key_minutes)s minutes, or nothing for the default.") % {
+            "least_key_minutes": LEAST_KEY_MINUTES,
+            "most_key_minutes": f"{MOST_KEY_MINUTES:,}",
+        }
         raise InvalidInput.in_field("custody_minutes", message)
     return minutes
 
@@ -83,7 +92,9 @@ def clean_journal_days(days: int | None) -> int | None:
     """Return for how many days a journal is kept; None means the portal's default. Raises InvalidInput."""
     if days is not None and not LEAST_JOURNAL_DAYS <= days <= MOST_JOURNAL_DAYS:
         raise InvalidInput.in_field(
-            "journal_days", f"Choose {LEAST_JOURNAL_DAYS} to {MOST_JOURNAL_DAYS:,} days, or nothing for the default."
+            "journal_days",
+            _("Choose %(least_journal_days)s to %(most_journal_days)s days, or nothing for the default.")
+            % {"least_journal_days": LEAST_JOURNAL_DAYS, "most_journal_days": f"{MOST_JOURNAL_DAYS:,}"},
         )
     return days
 
@@ -93,7 +104,8 @@ def clean_connection_days(days: int | None) -> int | None:
     if days is not None and not LEAST_CONNECTION_DAYS <= days <= MOST_JOURNAL_DAYS:
         raise InvalidInput.in_field(
             "connection_days",
-            f"Choose {LEAST_CONNECTION_DAYS} to {MOST_JOURNAL_DAYS:,} days, or nothing for the default.",
+            _("Choose %(least_connection_days)s to %(most_journal_days)s days, or nothing for the default.")
+            % {"least_connection_days": LEAST_CONNECTION_DAYS, "most_journal_days": f"{MOST_JOURNAL_DAYS:,}"},
         )
     return days
 
@@ -102,9 +114,12 @@ def clean_group_name(name: str) -> str:
     """Return a group's name, which is one line. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable():
-        raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
+        raise InvalidInput.in_field("name", _("A name is one line of text, without control characters."))
     if not 1 <= len(text) <= GROUP_NAME_LENGTH:
-        raise InvalidInput.in_field("name", f"Enter a name of at most {GROUP_NAME_LENGTH} characters.")
+        raise InvalidInput.in_field(
+            "name",
+            _("Enter a name of at most %(group_name_length)s characters.") % {"group_name_length": GROUP_NAME_LENGTH},
+        )
     return text
 
 
@@ -112,7 +127,11 @@ def clean_token_name(name: str) -> str:
     """Return an API token's name, which is one line and may be empty. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable() or len(text) > TOKEN_NAME_LENGTH:
-        raise InvalidInput.in_field("name", f"A name is one line of at most {TOKEN_NAME_LENGTH} characters.")
+        raise InvalidInput.in_field(
+            "name",
+            _("A name is one line of at most %(token_name_length)s characters.")
+            % {"token_name_length": TOKEN_NAME_LENGTH},
+        )
     return text
 
 
@@ -121,4 +140,4 @@ def clean_role(role: str) -> Role:
     try:
         return Role(role)
     except ValueError:
-        raise InvalidInput.in_field("role", f"Choose one of {', '.join(Role.values)}.") from None
+        raise InvalidInput.in_field("role", _("Choose one of %(role)s.") % {"role": ", ".join(Role.values)}) from None

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 
 from portal.access import require_admin, require_reader
 from portal.exceptions import InvalidInput
@@ -40,12 +41,12 @@ def find_token_instances(member: Membership, wanted: Iterable[UUID]) -> list[UUI
     """
     asked = set(wanted)
     if not asked:
-        raise InvalidInput.in_field("instances", "Name at least one instance.")
+        raise InvalidInput.in_field("instances", _("Name at least one instance."))
     known = (
         set(instances_of(member).filter(pk__in=asked).values_list("pk", flat=True)) if member.sees_everything else ()
     )
     if asked - set(known):
-        raise InvalidInput.in_field("instances", "There is no such instance.")
+        raise InvalidInput.in_field("instances", _("There is no such instance."))
     return sorted(asked)
 
 
@@ -153,7 +154,7 @@ def get_fetchable(member: Membership, pk: UUID) -> Peer:
     """One peer whose profile this member may fetch, and whose keys they may renew; else 404 or 403."""
     peer = get_peer(member, pk)
     if not may_fetch_profile(member, peer):
-        raise PermissionDenied("Only admins and its owner can do this.")
+        raise PermissionDenied(_("Only admins and its owner can do this."))
     return peer
 
 

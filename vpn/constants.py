@@ -3,6 +3,8 @@
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from django.utils.translation import gettext_noop as _
+
 NAME_LENGTH: Final = (3, 20)
 LABEL_TEXT_LENGTH: Final = (1, 40)
 HOSTNAME_LENGTH: Final = (3, 20)
@@ -75,44 +77,44 @@ HOST_REST_HOURS: Final = 24
 # Addresses of clouds' metadata and name services, besides the link-local ranges. Sources: vpn/wire/reserved.py, which
 # has the same list for the server's side.
 IN_GUEST_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
-    (IPv4Network("100.100.2.136/32"), "Alibaba's name server for its own machines"),
-    (IPv4Network("100.100.2.138/32"), "Alibaba's name server for its own machines"),
-    (IPv4Network("100.100.100.200/32"), "the metadata service of Alibaba"),
-    (IPv4Network("161.26.0.0/16"), "IBM's services for its own machines"),
-    (IPv4Network("166.8.0.0/14"), "IBM's services for its own machines"),
-    (IPv4Network("168.63.129.16/32"), "Azure's service for its own machines"),
-    (IPv4Network("183.60.82.98/32"), "Tencent's name server for its own machines"),
-    (IPv4Network("183.60.83.19/32"), "Tencent's name server for its own machines"),
-    (IPv4Network("192.0.0.192/32"), "the metadata service of Oracle"),
+    (IPv4Network("100.100.2.136/32"), _("Alibaba's name server for its own machines")),
+    (IPv4Network("100.100.2.138/32"), _("Alibaba's name server for its own machines")),
+    (IPv4Network("100.100.100.200/32"), _("the metadata service of Alibaba")),
+    (IPv4Network("161.26.0.0/16"), _("IBM's services for its own machines")),
+    (IPv4Network("166.8.0.0/14"), _("IBM's services for its own machines")),
+    (IPv4Network("168.63.129.16/32"), _("Azure's service for its own machines")),
+    (IPv4Network("183.60.82.98/32"), _("Tencent's name server for its own machines")),
+    (IPv4Network("183.60.83.19/32"), _("Tencent's name server for its own machines")),
+    (IPv4Network("192.0.0.192/32"), _("the metadata service of Oracle")),
 )
 IN_GUEST_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
-    (IPv6Network("fd00:42::42/128"), "the metadata service of Scaleway"),
-    (IPv6Network("fd00:a9fe:a9fe::1/128"), "the metadata service of Linode"),
-    (IPv6Network("fd00:c1::a9fe:a9fe/128"), "the metadata service of Oracle"),
-    (IPv6Network("fd00:ec2::/32"), "the metadata, name and time services of AWS"),
-    (IPv6Network("fd20:ce::254/128"), "the metadata service of Google"),
+    (IPv6Network("fd00:42::42/128"), _("the metadata service of Scaleway")),
+    (IPv6Network("fd00:a9fe:a9fe::1/128"), _("the metadata service of Linode")),
+    (IPv6Network("fd00:c1::a9fe:a9fe/128"), _("the metadata service of Oracle")),
+    (IPv6Network("fd00:ec2::/32"), _("the metadata, name and time services of AWS")),
+    (IPv6Network("fd20:ce::254/128"), _("the metadata service of Google")),
 )
 
 # Ranges that no peer may advertise, each with the words that explain the refusal.
 RESERVED_NETWORKS_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
-    (IPv4Network("0.0.0.0/8"), "the unspecified addresses (RFC 1122)"),
-    (IPv4Network("127.0.0.0/8"), "loopback, which every host keeps for itself (RFC 1122)"),
-    (IPv4Network("169.254.0.0/16"), "link-local, with the metadata address of clouds (RFC 3927)"),
-    (IPv4Network("198.18.0.0/15"), "the links between hubs and their host (RFC 2544)"),
-    (IPv4Network("224.0.0.0/4"), "multicast, which tunnels do not route (RFC 5771)"),
-    (IPv4Network("255.255.255.255/32"), "the broadcast address (RFC 919)"),
-    (IPv4Network("240.0.0.0/4"), "reserved and not routed anywhere (RFC 1112)"),
+    (IPv4Network("0.0.0.0/8"), _("the unspecified addresses (RFC 1122)")),
+    (IPv4Network("127.0.0.0/8"), _("loopback, which every host keeps for itself (RFC 1122)")),
+    (IPv4Network("169.254.0.0/16"), _("link-local, with the metadata address of clouds (RFC 3927)")),
+    (IPv4Network("198.18.0.0/15"), _("the links between hubs and their host (RFC 2544)")),
+    (IPv4Network("224.0.0.0/4"), _("multicast, which tunnels do not route (RFC 5771)")),
+    (IPv4Network("255.255.255.255/32"), _("the broadcast address (RFC 919)")),
+    (IPv4Network("240.0.0.0/4"), _("reserved and not routed anywhere (RFC 1112)")),
     *IN_GUEST_V4,
 )
 RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
-    (IPv6Network("::/128"), "the unspecified address (RFC 4291)"),
-    (IPv6Network("::1/128"), "loopback, which every host keeps for itself (RFC 4291)"),
-    (IPv6Network("::ffff:0:0/96"), "IPv4 addresses in IPv6 form: write them as IPv4 (RFC 4291)"),
-    (IPv6Network("64:ff9b::/96"), "IPv4 addresses in IPv6 form: write them as IPv4 (RFC 6052)"),
-    (IPv6Network("::/8"), "reserved for embedded addresses and not routed anywhere (RFC 4291)"),
-    (IPv6Network("fdba:5e11::/32"), "the links between hubs and their host"),
-    (IPv6Network("fe80::/10"), "link-local, valid on one link only (RFC 4291)"),
-    (IPv6Network("ff00::/8"), "multicast, which tunnels do not route (RFC 4291)"),
+    (IPv6Network("::/128"), _("the unspecified address (RFC 4291)")),
+    (IPv6Network("::1/128"), _("loopback, which every host keeps for itself (RFC 4291)")),
+    (IPv6Network("::ffff:0:0/96"), _("IPv4 addresses in IPv6 form: write them as IPv4 (RFC 4291)")),
+    (IPv6Network("64:ff9b::/96"), _("IPv4 addresses in IPv6 form: write them as IPv4 (RFC 6052)")),
+    (IPv6Network("::/8"), _("reserved for embedded addresses and not routed anywhere (RFC 4291)")),
+    (IPv6Network("fdba:5e11::/32"), _("the links between hubs and their host")),
+    (IPv6Network("fe80::/10"), _("link-local, valid on one link only (RFC 4291)")),
+    (IPv6Network("ff00::/8"), _("multicast, which tunnels do not route (RFC 4291)")),
     *IN_GUEST_V6,
 )
 

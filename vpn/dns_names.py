@@ -4,6 +4,7 @@ import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from vpn.addressing.reserved import reserved_reason
 from vpn.constants import SPECIAL_USE_DOMAINS
@@ -17,25 +18,37 @@ def parse_dns_name(text: str) -> str:
     """A DNS name in lower case, without the final dot (RFC 1035; underscores as in RFC 2782)."""
     name = text.strip().lower().removesuffix(".")
     if not name:
-        raise ValidationError("Enter a name such as nas.example.org.", code="empty")
+        raise ValidationError(_("Enter a name such as nas.example.org."), code="empty")
     if "*" in name:
-        raise ValidationError(f"{quoted(name)}: wildcards are not answered. Enter each name.", code="wildcard")
+        raise ValidationError(
+            _("%(name)s: wildcards are not answered. Enter each name.") % {"name": quoted(name)}, code="wildcard"
+        )
     if not name.isascii():
-        message = f"{quoted(name)} is not in ASCII. Enter the form that DNS carries, which has “xn--” in it."
+        message = _("%(name)s is not in ASCII. Enter the form that DNS carries, which has “xn--” in it.") % {
+            "name": quoted(name)
+        }
         raise ValidationError(message, code="not_ascii")
     if not re.fullmatch(r"[a-z0-9._-]+", name):
-        raise ValidationError(f"{quoted(name)}: use letters, digits, hyphens and dots only.", code="bad_character")
+        raise ValidationError(
+            _("%(name)s: use letters, digits, hyphens and dots only.") % {"name": quoted(name)}, code="bad_character"
+        )
     if len(name) > 253:
-        raise ValidationError(f"A name has at most 253 characters; this has {len(name)}.", code="too_long")
+        raise ValidationError(
+            _("A name has at most 253 characters; this has %(length)s.") % {"length": len(name)}, code="too_long"
+        )
     labels = name.split(".")
     if not all(labels):
-        raise ValidationError(f"{quoted(name)} has a dot too many.", code="empty_label")
+        raise ValidationError(_("%(name)s has a dot too many.") % {"name": quoted(name)}, code="empty_label")
     if any(len(label) > 63 for label in labels):
-        raise ValidationError("Between two dots there are at most 63 characters.", code="label_too_long")
+        raise ValidationError(_("Between two dots there are at most 63 characters."), code="label_too_long")
     if any(label.startswith("-") or label.endswith("-") for label in labels):
-        raise ValidationError(f"{quoted(name)}: no part begins or ends with a hyphen.", code="hyphen_at_end")
+        raise ValidationError(
+            _("%(name)s: no part begins or ends with a hyphen.") % {"name": quoted(name)}, code="hyphen_at_end"
+        )
     if labels[-1].isdigit():
-        raise ValidationError(f"{quoted(name)} is a number or an address. Enter a name.", code="not_a_name")
+        raise ValidationError(
+            _("%(name)s is a number or an address. Enter a name.") % {"name": quoted(name)}, code="not_a_name"
+        )
     return name
 
 
@@ -59,7 +72,9 @@ def refuse_special_use(name: str) -> None:
     """Raise ValidationError for a special-use name (RFC 6761)."""
     for domain, reason in SPECIAL_USE_DOMAINS.items():
         if is_below(name, domain):
-            raise ValidationError(f"{quoted(name)} cannot be used: {reason}.", code="special_use")
+            raise ValidationError(
+                _("%(name)s cannot be used: %(reason)s.") % {"name": quoted(name), "reason": reason}, code="special_use"
+            )
 
 
 def is_below(name: str, domain: str) -> bool:
@@ -75,12 +90,19 @@ def is_reserved(domain: str) -> bool:
 def parse_record_address(text: str, version: int) -> str:
     """The address in an A record (`version` 4) or an AAAA record (6)."""
     example, other = ("10.1.0.9", "AAAA") if version == 4 else ("fd12:3456::9", "A")
-    address = parse_address(text.strip(), f"Enter an IPv{version} address such as {example}")
+    address = parse_address(
+        text.strip(),
+        _("Enter an IPv%(version)s address such as %(example)s") % {"version": version, "example": example},
+    )
     if address.version != version:
-        message = f"{address} is an IPv{address.version} address. Choose {other}, or enter an IPv{version} address."
+        message = _(
+            "%(address)s is an IPv%(version)s address. Choose %(other)s, or enter an IPv%(version2)s address."
+        ) % {"address": address, "version": address.version, "other": other, "version2": version}
         raise ValidationError(message, code="wrong_family")
     network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
     reason = reserved_reason(network)
     if reason is not None:
-        raise ValidationError(f"{address} leads nowhere, as {reason}.", code="reserved")
+        raise ValidationError(
+            _("%(address)s leads nowhere, as %(reason)s.") % {"address": address, "reason": reason}, code="reserved"
+        )
     return str(address)

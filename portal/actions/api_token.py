@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.actions.quota import require_room
@@ -45,14 +46,14 @@ def create_token(
     Raises InvalidInput or QuotaReached.
     """
     if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidInput.in_field("expires_at", "Choose a time in the future.")
+        raise InvalidInput.in_field("expires_at", _("Choose a time in the future."))
     highest = Ceiling.highest_of(membership)
     if ceiling == Ceiling.MANAGE and highest == Ceiling.READ:
-        raise InvalidInput.in_field("ceiling", "Auditors only read, and so do their tokens.")
+        raise InvalidInput.in_field("ceiling", _("Auditors only read, and so do their tokens."))
     if ceiling == Ceiling.SCIM and not membership.is_admin:
-        raise InvalidInput.in_field("ceiling", "Only admins let a directory provision people.")
+        raise InvalidInput.in_field("ceiling", _("Only admins let a directory provision people."))
     if ceiling == Ceiling.SCIM and instances is not None:
-        raise InvalidInput.in_field("instances", "People are of the whole organization: choose no instances.")
+        raise InvalidInput.in_field("instances", _("People are of the whole organization: choose no instances."))
     label = clean_token_name(name)
     with transaction.atomic():
         require_room(membership.organization_id, Quota.API_TOKENS)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.actions.directory import free_external_id
@@ -86,7 +87,7 @@ def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal)
     wanted = set(groups)
     found = {group.pk: group for group in Group.objects.filter(organization=membership.organization_id)}
     if not wanted <= found.keys():
-        raise InvalidInput.in_field("groups", "Choose groups of this organization.")
+        raise InvalidInput.in_field("groups", _("Choose groups of this organization."))
     present = set(membership.groups.values_list("pk", flat=True))
     for pk in sorted(wanted ^ present):
         if pk in wanted:
@@ -113,7 +114,7 @@ def _set_directory(group: Group, *, provisioned: bool | None, external_id: str |
 def _fresh(group: Group) -> Group:
     fresh = Group.objects.filter(pk=group.pk).first()
     if fresh is None:
-        raise NotPossible("This group was deleted meanwhile.")
+        raise NotPossible(_("This group was deleted meanwhile."))
     return fresh
 
 
@@ -128,7 +129,7 @@ def _checked(organization_id: UUID, name: str, members: set[UUID]) -> str:
     if members:
         everyone = Membership.objects.filter(organization=organization_id).values_list("pk", flat=True)
         if not members <= set(everyone):
-            errors["members"] = ["Choose members of this organization."]
+            errors["members"] = [_("Choose members of this organization.")]
     if errors:
         raise InvalidInput(errors)
     return label
@@ -139,7 +140,9 @@ def _saved(group: Group) -> Group:
         with transaction.atomic():
             group.save()
     except IntegrityError:
-        raise Conflict(f"There is a group called {group.name} already.", field="name", code="name-taken") from None
+        raise Conflict(
+            _("There is a group called %(group)s already.") % {"group": group.name}, field="name", code="name-taken"
+        ) from None
     return group
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q
+from django.utils.translation import gettext as _
 
 from portal.actions.account import delete_unused_account
 from portal.actions.acting import Act, one_act
@@ -54,7 +55,9 @@ def add_member(
         lock_organization(organization.pk)
         known_as = Q(user__email__iexact=address) | Q(directory_name__iexact=address)
         if Membership.objects.filter(known_as, organization=organization).exists():
-            raise Conflict(f"{address} is here already.", field="email", code="member-exists")
+            raise Conflict(
+                _("%(address)s is here already.") % {"address": address}, field="email", code="member-exists"
+            )
         ids = chosen_instances(organization.pk, wanted_role, instances)
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
@@ -183,7 +186,9 @@ def _leaving() -> Iterator[None]:
         with transaction.atomic():
             yield
     except (IntegrityError, ProtectedError):
-        raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
+        raise Conflict(
+            _("A device of theirs was added at this very moment."), next_step=_("Please try again.")
+        ) from None
 
 
 def _delete(member: Membership, by: Principal) -> None:
@@ -202,7 +207,9 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
     if name == member.user.name:
         return
     if shares_account(member):
-        raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
+        raise InvalidInput.in_field(
+            "name", _("This account is also used outside this organization: it keeps its name.")
+        )
     former_name, member.user.name = member.user.name, name
     member.user.save(update_fields=["name"])
     follow_name(member, former_name, by=by)
@@ -217,7 +224,9 @@ def _state_for(member: Membership, *, active: bool) -> str:
         if member.state == MembershipState.INVITED and member.user.is_in_use:
             # After a later activation it would be unknown whether they had ever accepted.
             raise NotPossible(
-                f"{member.label} has not joined yet.", field="active", next_step="Remove them to end the invitation."
+                _("%(member)s has not joined yet.") % {"member": member.label},
+                field="active",
+                next_step=_("Remove them to end the invitation."),
             )
         return MembershipState.DEACTIVATED
     if member.state != MembershipState.DEACTIVATED:
@@ -234,8 +243,8 @@ def _keep_an_admin(member: Membership, *, field: str) -> None:
     active = set(admins.filter(state=MembershipState.ACTIVE).values_list("pk", flat=True))
     if active == {member.pk}:
         raise Conflict(
-            f"{member.label} is the last admin.",
+            _("%(member)s is the last admin.") % {"member": member.label},
             field=field,
             code="last-admin",
-            next_step="Make another member an admin first.",
+            next_step=_("Make another member an admin first."),
         )

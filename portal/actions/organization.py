@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.crypto import get_random_string
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.actions.member import add_member
@@ -102,7 +103,9 @@ def invite_admin(organization: Organization, email: str, name: str = "", *, by: 
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         if not needs_admin(organization):
             raise NotPossible(
-                f"{organization.name} has an admin.", field="email", next_step="They add people on their People page."
+                _("%(organization)s has an admin.") % {"organization": organization.name},
+                field="email",
+                next_step=_("They add people on their People page."),
             )
         invited = _admins(organization).filter(state=MembershipState.INVITED, user__email__iexact=email.strip())
         return invited.first() or add_member(organization, email=email, name=name, role=Role.ADMIN, by=by)

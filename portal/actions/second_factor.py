@@ -6,6 +6,8 @@ from typing import Final
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.acting import acted, one_act
 from portal.actions.browser_session import end_sessions
@@ -14,8 +16,8 @@ from portal.actions.sign_in_link import shares_account
 from portal.exceptions import NotPossible
 from portal.models import Membership, Organization, Principal, User
 
-OWN: Final = "This is your own account."
-SHARED: Final = "Their account is also used outside this organization, so it is not reset from here."
+OWN: Final = gettext_lazy("This is your own account.")
+SHARED: Final = gettext_lazy("Their account is also used outside this organization, so it is not reset from here.")
 
 
 def require_second_factor(organization: Organization, required: bool, *, by: Principal) -> None:
@@ -34,9 +36,9 @@ def reset_fault(person: Membership, admin: Membership) -> str:
     A factor belongs to the person. Whoever could reset it for another organization would open that one's door, too.
     """
     if person.user_id == admin.user_id:
-        return f"{OWN} Change its second factor on its own page."
+        return _("%(own)s Change its second factor on its own page.") % {"own": OWN}
     if shares_account(person):
-        return f"{SHARED} The person asks the operator of this portal."
+        return _("%(shared)s The person asks the operator of this portal.") % {"shared": SHARED}
     return ""
 
 

@@ -21,6 +21,7 @@ from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.translation import gettext as _
 
 from portal.actions.account import is_crowded
 from portal.actions.acting import acted, one_act
@@ -150,8 +151,8 @@ def join_with_passkey(token: str, add: Callable[[User], object], *, by: Principa
 def _refuse_crowd(link: SignInLink) -> None:
     if not link.mailed and is_crowded(link.membership.user):
         raise NotPossible(
-            "This address has several accounts here that were not confirmed by mail.",
-            next_step="Ask the operator of this portal.",
+            _("This address has several accounts here that were not confirmed by mail."),
+            next_step=_("Ask the operator of this portal."),
         )
 
 
@@ -200,10 +201,14 @@ def _put_in_place(membership: Membership, user: User, by: Principal, *, mailed: 
 
 def _kind_for(membership: Membership, *, mailed: bool) -> str:
     if membership.state == MembershipState.DEACTIVATED or not membership.user.is_active:
-        raise NotPossible(f"{membership.label} is deactivated.", next_step="Activate them first.")
+        raise NotPossible(
+            _("%(membership)s is deactivated.") % {"membership": membership.label}, next_step=_("Activate them first.")
+        )
     if membership.is_invitation_over:
-        step = "Remove them, then invite them again."
-        raise NotPossible(f"The invitation of {membership.label} has ended.", next_step=step)
+        step = _("Remove them, then invite them again.")
+        raise NotPossible(
+            _("The invitation of %(membership)s has ended.") % {"membership": membership.label}, next_step=step
+        )
     invited = membership.state == MembershipState.INVITED
     if not shares_account(membership):
         by_owner = mailed and invited and not membership.user.is_in_use
@@ -211,8 +216,8 @@ def _kind_for(membership: Membership, *, mailed: bool) -> str:
     if invited:
         return JOINS
     raise NotPossible(
-        f"{membership.label} signs in with a password of their own.",
-        next_step="Their account is also used outside this organization, so its password cannot be set from here.",
+        _("%(membership)s signs in with a password of their own.") % {"membership": membership.label},
+        next_step=_("Their account is also used outside this organization, so its password cannot be set from here."),
     )
 
 

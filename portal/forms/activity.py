@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from portal.audit.reading import Filters
 from portal.audit.words import WORDS
@@ -18,10 +19,10 @@ _ID_LENGTH = 40
 class ActivityForm(forms.Form):
     """Who, what, on which object, when, and words to search. What cannot be read does not count."""
 
-    q = forms.CharField(required=False, max_length=100, label="Search")
-    what = forms.ChoiceField(required=False, label="What")
-    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    q = forms.CharField(required=False, max_length=100, label=_("Search"))
+    what = forms.ChoiceField(required=False, label=_("What"))
+    since = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
     actor = forms.CharField(required=False, max_length=_ID_LENGTH, widget=forms.HiddenInput)
     object = forms.CharField(required=False, max_length=_ID_LENGTH, widget=forms.HiddenInput)
 

@@ -10,7 +10,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.forms.searched import MOST_OPTIONS, SearchableBoundField, SearchingForm
 from portal.models import Membership, Organization
@@ -95,7 +96,7 @@ class MembersField(forms.Field):
         """The ids. Raises ValidationError if one is no member's."""
         asked = ids_in(value)
         if len(asked) < len(set(value)) or self.queryset.filter(pk__in=asked).count() < len(asked):
-            raise ValidationError("Choose members of this organization.")
+            raise ValidationError(_("Choose members of this organization."))
         return sorted(asked)
 
 
@@ -103,12 +104,12 @@ class GroupForm(SearchingForm):
     """The name and the members of a group."""
 
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=GROUP_NAME_LENGTH,
-        help_text="Firewall rules refer to the group by this name, such as Sales.",
+        help_text=gettext_lazy("Firewall rules refer to the group by this name, such as Sales."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    members = MembersField(label="Members", required=False)
+    members = MembersField(label=gettext_lazy("Members"), required=False)
     provisioned = forms.BooleanField(
         label=_("A directory may change it by SCIM"),
         required=False,

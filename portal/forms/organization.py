@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -39,24 +40,31 @@ class OrganizationForm(forms.Form):
     """The settings that an organization's admin may change."""
 
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=NAME_LENGTH,
-        help_text="Shown on every page, in mails and on share link pages.",
+        help_text=gettext_lazy("Shown on every page, in mails and on share link pages."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
 
     second_factor_required = forms.BooleanField(
-        label="Every member needs a second factor",
+        label=gettext_lazy("Every member needs a second factor"),
         required=False,
-        help_text="Members without one are led to set it up first. Tunnels and API tokens are not affected.",
+        help_text=gettext_lazy(
+            "Members without one are led to set it up first. Tunnels and API tokens are not affected."
+        ),
     )
     custody_minutes = forms.IntegerField(
-        label="Minutes for which a private key can be fetched",
+        label=gettext_lazy("Minutes for which a private key can be fetched"),
         required=False,
         min_value=LEAST_KEY_MINUTES,
         max_value=MOST_KEY_MINUTES,
-        help_text="Of a key that the portal made, from its first reveal on. Then it is destroyed for good, and only "
-        f"new keys give a profile again. Empty: {DEFAULT_KEY_MINUTES}.",
+        help_text=format_lazy(
+            gettext_lazy(
+                "Of a key that the portal made, from its first reveal on. Then it is destroyed for good, and only new "
+                "keys give a profile again. Empty: {default}."
+            ),
+            default=DEFAULT_KEY_MINUTES,
+        ),
     )
     devices_per_member = forms.IntegerField(
         label=gettext_lazy("Devices that a member may have and still add one"),
@@ -83,14 +91,14 @@ class OrganizationForm(forms.Form):
         help_text=gettext_lazy("Otherwise its owner gets a mail seven days before, and another one a day before."),
     )
     journal_days = forms.IntegerField(
-        label="Days for which the journal is kept",
+        label=gettext_lazy("Days for which the journal is kept"),
         required=False,
         min_value=LEAST_JOURNAL_DAYS,
         max_value=MOST_JOURNAL_DAYS,
     )
 
     connection_days = forms.IntegerField(
-        label="Days for which connections are kept",
+        label=gettext_lazy("Days for which connections are kept"),
         required=False,
         min_value=LEAST_CONNECTION_DAYS,
         max_value=MOST_JOURNAL_DAYS,
@@ -100,10 +108,17 @@ class OrganizationForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["devices_per_member"].help_text += _(" Empty: %(count)d.") % {"count": DEFAULT_DEVICES}
         for name, words in (
-            ("journal_days", f"Older lines are removed for good. At least {LEAST_JOURNAL_DAYS}."),
-            ("connection_days", "Who was connected when, and from where. Older ones are removed for good."),
+            (
+                "journal_days",
+                _("Older lines are removed for good. At least %(least_journal_days)s.")
+                % {"least_journal_days": LEAST_JOURNAL_DAYS},
+            ),
+            ("connection_days", _("Who was connected when, and from where. Older ones are removed for good.")),
         ):
-            self.fields[name].help_text = f"{words} Empty: {getattr(settings, name.upper()):,}."
+            self.fields[name].help_text = _("%(words)s Empty: %(days)s.") % {
+                "words": words,
+                "days": f"{getattr(settings, name.upper()):,}",
+            }
 
 
 class StaffOrganizationNameForm(forms.ModelForm[Organization]):
@@ -118,8 +133,12 @@ class StaffOrganizationNameForm(forms.ModelForm[Organization]):
         there = Organization.objects.filter(pk=self.instance.pk).first()
         uses = {use.quota: use.used for use in quota_uses(there)} if there else {}
         for quota, field in zip(Quota, LIMIT_FIELDS, strict=True):
-            default = f"Empty: {DEFAULT_LIMITS[quota]:,}, the default."
-            self.fields[field].help_text = f"{default} In use: {uses[quota]:,}." if quota in uses else default
+            default = _("Empty: %(default_limits)s, the default.") % {"default_limits": f"{DEFAULT_LIMITS[quota]:,}"}
+            self.fields[field].help_text = (
+                _("%(default)s In use: %(uses)s.") % {"default": default, "uses": f"{uses[quota]:,}"}
+                if quota in uses
+                else default
+            )
 
     def clean_name(self) -> str:
         """Apply the same rules as for its admin: one line, no invisible characters."""
@@ -130,11 +149,11 @@ class StaffOrganizationForm(StaffOrganizationNameForm):
     """The same, with fields to invite the first admin."""
 
     admin_email = forms.EmailField(
-        label="First admin's email",
+        label=gettext_lazy("First admin's email"),
         max_length=EMAIL_LENGTH,
-        help_text="A sign-in link for them is shown once, after saving. They add all other members.",
+        help_text=gettext_lazy("A sign-in link for them is shown once, after saving. They add all other members."),
     )
-    admin_name = forms.CharField(label="First admin's name", max_length=NAME_LENGTH, required=False)
+    admin_name = forms.CharField(label=gettext_lazy("First admin's name"), max_length=NAME_LENGTH, required=False)
 
     def clean_admin_name(self) -> str:
         """Validate here, before an organization without an admin is saved."""
@@ -145,10 +164,12 @@ class StaffOrganizationChangeForm(StaffOrganizationForm):
     """For an existing organization: inviting an admin is optional."""
 
     admin_email = forms.EmailField(
-        label="Invite its admin",
+        label=gettext_lazy("Invite its admin"),
         max_length=EMAIL_LENGTH,
         required=False,
-        help_text="This organization has no admin who can sign in. A sign-in link for this one is shown once.",
+        help_text=gettext_lazy(
+            "This organization has no admin who can sign in. A sign-in link for this one is shown once."
+        ),
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.models import Role
 from portal.validators import EMAIL_LENGTH, MOST_DEVICES, NAME_LENGTH
 
-ROLES_HELP = (
+ROLES_HELP = gettext_lazy(
     "Admins manage everything, auditors read everything, operators manage the peers of some instances, members fetch "
     "their own profiles."
 )
@@ -23,10 +24,10 @@ class InstancesField(forms.MultipleChoiceField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            label="Instances",
+            label=_("Instances"),
             required=False,
             widget=forms.CheckboxSelectMultiple,
-            help_text="Operators manage the peers of these instances, and nothing else.",
+            help_text=_("Operators manage the peers of these instances, and nothing else."),
             **options,
         )
 
@@ -34,7 +35,9 @@ class InstancesField(forms.MultipleChoiceField):
 class RoleForm(forms.Form):
     """A role and, for operators, their instances."""
 
-    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MEMBER, help_text=ROLES_HELP)
+    role = forms.ChoiceField(
+        label=gettext_lazy("Role"), choices=Role.choices, initial=Role.MEMBER, help_text=ROLES_HELP
+    )
     instances = InstancesField()
 
     def __init__(self, *args: Any, known: Mapping[UUID, str], **options: Any) -> None:
@@ -53,17 +56,17 @@ class PersonNewForm(RoleForm):
     """A person to invite."""
 
     email = forms.EmailField(
-        label="Email",
+        label=gettext_lazy("Email"),
         max_length=EMAIL_LENGTH,
         widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
     )
-    name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH, required=False)
 
 
 class PersonForm(RoleForm):
     """The settings of a person."""
 
-    name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH, required=False)
     most_devices = forms.IntegerField(
         label=gettext_lazy("Devices that they may have and still add one"),
         required=False,
@@ -72,8 +75,10 @@ class PersonForm(RoleForm):
         help_text=gettext_lazy("Empty: as many as the organization's settings say."),
     )
     active = forms.TypedChoiceField(
-        label="Access",
+        label=gettext_lazy("Access"),
         choices=[("true", "Allowed"), ("false", "Deactivated")],
         coerce=lambda value: value == "true",
-        help_text="Deactivating disconnects their devices and ends their share links and API tokens. It can be undone.",
+        help_text=gettext_lazy(
+            "Deactivating disconnects their devices and ends their share links and API tokens. It can be undone."
+        ),
     )

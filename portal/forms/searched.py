@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms.boundfield import BoundWidget
 from django.forms.utils import ErrorDict
+from django.utils.functional import Promise
 
 from portal.searching import as_typed, with_words
 
@@ -117,7 +118,7 @@ class SearchedField(forms.ModelChoiceField):  # type: ignore[type-arg]
     `hint` says what can be typed, `noun` and `nouns` what is counted.
     """
 
-    def __init__(self, *, searched: tuple[str, ...], hint: str, nouns: str, **options: Any) -> None:
+    def __init__(self, *, searched: tuple[str, ...], hint: str | Promise, nouns: str | Promise, **options: Any) -> None:
         super().__init__(**options)
         self.searched, self.hint, self.nouns = searched, hint, nouns
 

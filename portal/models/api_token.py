@@ -25,8 +25,8 @@ DEFAULT_LIFE = timedelta(days=365)
 class Ceiling(models.TextChoices):
     """The most that calls with a token may do; the member's role limits them as well."""
 
-    READ = "read", "Read"
-    MANAGE = "manage", "Read and change"
+    READ = "read", _("Read")
+    MANAGE = "manage", _("Read and change")
     # A kind of its own: SCIM alone, and no other token can do that.
     SCIM = "scim", _("Provision people (SCIM)")
 

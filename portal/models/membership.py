@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from portal.models.organization import DEFAULT_DEVICES, Organization
 from portal.models.principal import Principal, PrincipalKind
@@ -27,18 +28,18 @@ DIRECTORY_LENGTH = 254
 class Role(models.TextChoices):
     """The rights of a member."""
 
-    ADMIN = "admin", "Admin"
-    AUDITOR = "auditor", "Auditor"
-    OPERATOR = "operator", "Operator"
-    MEMBER = "member", "Member"
+    ADMIN = "admin", _("Admin")
+    AUDITOR = "auditor", _("Auditor")
+    OPERATOR = "operator", _("Operator")
+    MEMBER = "member", _("Member")
 
 
 class MembershipState(models.TextChoices):
     """Whether the member is invited, active or deactivated."""
 
-    INVITED = "invited", "Invited"
-    ACTIVE = "active", "Active"
-    DEACTIVATED = "deactivated", "Deactivated"
+    INVITED = "invited", _("Invited")
+    ACTIVE = "active", _("Active")
+    DEACTIVATED = "deactivated", _("Deactivated")
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

@@ -6,17 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class PrincipalKind(models.TextChoices):
     """The kind of a principal."""
 
-    MEMBER = "member", "Member"
-    STAFF = "staff", "Staff"
-    TOKEN = "token", "API token"
-    DEVICE = "device", "Device"
-    ROUTER = "router", "Router"
-    PORTAL = "portal", "Portal"
+    MEMBER = "member", _("Member")
+    STAFF = "staff", _("Staff")
+    TOKEN = "token", _("API token")
+    DEVICE = "device", _("Device")
+    ROUTER = "router", _("Router")
+    PORTAL = "portal", _("Portal")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from portal.models.membership import Membership
 from portal.models.organization import Organization
@@ -17,11 +18,11 @@ from portal.models.organization import Organization
 class MailKind(models.TextChoices):
     """The purpose of a queued mail."""
 
-    LINK = "link", "Sign-in link of a member"
-    RESET = "reset", "New password"
-    NOTICE = "notice", "Notice about an account"
-    LOST = "lost", "Report of a lost device"
-    REMINDER = "reminder", "Reminder before a device ends"
+    LINK = "link", _("Sign-in link of a member")
+    RESET = "reset", _("New password")
+    NOTICE = "notice", _("Notice about an account")
+    LOST = "lost", _("Report of a lost device")
+    REMINDER = "reminder", _("Reminder before a device ends")
 
 
 class QueuedMail(models.Model):

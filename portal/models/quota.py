@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 
 class Quota(models.TextChoices):
     """The limited kinds of objects. The limit is the organization's column `most_<value>`."""
 
-    INSTANCES = "instances", "Instances"
-    PROVISIONING = "provisioning", "Instances being provisioned at once"
-    PEERS = "peers", "Peers"
-    SITES = "sites", "Sites"
-    SUBNETS = "subnets", "Subnets of sites"
-    RULES = "rules", "Firewall rules"
-    DNS_RECORDS = "dns_records", "DNS records"
-    MEMBERS = "members", "Members and invitations"
-    GROUPS = "groups", "Groups"
-    API_TOKENS = "api_tokens", "API tokens"
-    API_CALLS = "api_calls", "API calls a minute"
+    INSTANCES = "instances", _("Instances")
+    PROVISIONING = "provisioning", _("Instances being provisioned at once")
+    PEERS = "peers", _("Peers")
+    SITES = "sites", _("Sites")
+    SUBNETS = "subnets", _("Subnets of sites")
+    RULES = "rules", _("Firewall rules")
+    DNS_RECORDS = "dns_records", _("DNS records")
+    MEMBERS = "members", _("Members and invitations")
+    GROUPS = "groups", _("Groups")
+    API_TOKENS = "api_tokens", _("API tokens")
+    API_CALLS = "api_calls", _("API calls a minute")
 
 
 # Enough for a company with a thousand branches, and low enough that one tenant cannot use up a shared server. Peers:
@@ -40,18 +42,18 @@ DEFAULT_LIMITS: Final[dict[Quota, int]] = {
 }
 
 # The rest of a refusal after "5 of 5".
-IN_USE: Final[dict[Quota, str]] = {
-    Quota.INSTANCES: "instances are in use",
-    Quota.PROVISIONING: "instances are being provisioned",
-    Quota.PEERS: "peers are in use",
-    Quota.SITES: "sites are in use",
-    Quota.SUBNETS: "subnets are in use",
-    Quota.RULES: "firewall rules are in use",
-    Quota.DNS_RECORDS: "DNS records are in use",
-    Quota.MEMBERS: "members and invitations are in use",
-    Quota.GROUPS: "groups are in use",
-    Quota.API_TOKENS: "API tokens are in use",
-    Quota.API_CALLS: "API calls of this minute are used",
+IN_USE: Final[dict[Quota, str | Promise]] = {
+    Quota.INSTANCES: _("instances are in use"),
+    Quota.PROVISIONING: _("instances are being provisioned"),
+    Quota.PEERS: _("peers are in use"),
+    Quota.SITES: _("sites are in use"),
+    Quota.SUBNETS: _("subnets are in use"),
+    Quota.RULES: _("firewall rules are in use"),
+    Quota.DNS_RECORDS: _("DNS records are in use"),
+    Quota.MEMBERS: _("members and invitations are in use"),
+    Quota.GROUPS: _("groups are in use"),
+    Quota.API_TOKENS: _("API tokens are in use"),
+    Quota.API_CALLS: _("API calls of this minute are used"),
 }
 
 

@@ -9,6 +9,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin, get_group, get_member, groups_of
@@ -43,7 +44,7 @@ def group_new(request: HttpRequest) -> HttpResponse:
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
         else:
-            messages.success(request, f"{made.name} is made.")
+            messages.success(request, _("%(made)s is made.") % {"made": made.name})
             return redirect("groups")
     return render(request, "portal/group_new.html", {"form": form})
 
@@ -64,7 +65,7 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_search:
         return show_search(request, "portal/group.html", context, form)
     if request.method == "POST" and form.is_valid() and _changed(form, found, member.principal):
-        messages.success(request, "Saved.")
+        messages.success(request, _("Saved."))
         return redirect("group", pk=found.pk)
     return render(request, "portal/group.html", context)
 
@@ -81,7 +82,7 @@ def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
         except Conflict as refusal:
             refused = refusal.message
         else:
-            messages.success(request, f"{found.name} is deleted.")
+            messages.success(request, _("%(found)s is deleted.") % {"found": found.name})
             return redirect("groups")
     return render(request, "portal/group_delete.html", {"group": found, "refused": refused})
 

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
@@ -55,7 +56,7 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
     for field in form.fields.values():
         field.disabled = not member.is_admin
     if request.method == "POST" and form.is_valid() and _save(member, form):
-        messages.success(request, f"{member.organization.name} is saved.")
+        messages.success(request, _("%(organization)s is saved.") % {"organization": member.organization.name})
         return redirect("organization_settings")
     context = {"form": form, "quotas": quota_uses(member.organization)}
     return render(request, "portal/organization.html", context)

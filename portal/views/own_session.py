@@ -8,6 +8,7 @@ from allauth.core.internal import ratelimit
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from portal.access import checks_itself
@@ -27,7 +28,7 @@ def session_end(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not end_session(user, pk, by=user.principal):
         raise Http404
     note("session_ended", request, session=pk)
-    messages.success(request, "That browser is signed out.")
+    messages.success(request, _("That browser is signed out."))
     return redirect("mfa_index")
 
 
@@ -40,7 +41,9 @@ def sessions_end(request: HttpRequest) -> HttpResponse:
         return limited
     ended = end_sessions(user, by=user.principal, keep=digest_of(request.session.session_key or ""))
     note("sessions_ended", request, count=ended)
-    messages.success(request, "All other browsers are signed out." if ended else "No other browser was signed in.")
+    messages.success(
+        request, _("All other browsers are signed out.") if ended else _("No other browser was signed in.")
+    )
     return redirect("mfa_index")
 
 

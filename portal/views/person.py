@@ -10,6 +10,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member, get_person
@@ -36,7 +37,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         form = PersonForm(request.POST, initial=_initial(found), known=known)
         if form.is_valid() and (saved := _changed(form, found, member.principal)):
-            messages.success(request, f"{found.label} is saved.")
+            messages.success(request, _("%(found)s is saved.") % {"found": found.label})
             return _after(request, member, found, saved.receipt, reverse("person", args=[found.pk]))
     else:
         form = PersonForm(initial=_initial(found), known=known)
@@ -67,7 +68,7 @@ def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
         except Conflict as refusal:
             refused = refusal.message
         else:
-            messages.success(request, f"{found.label} is removed.")
+            messages.success(request, _("%(found)s is removed.") % {"found": found.label})
             return _after(request, member, found, ended, reverse("people"))
     context = {"person": found, "refused": refused, "losses": _losses(found)}
     return render(request, "portal/person_remove.html", context)

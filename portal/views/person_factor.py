@@ -8,6 +8,7 @@ from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member, get_person
@@ -36,6 +37,6 @@ def _confirmed(request: HttpRequest, member: Membership, found: Membership) -> H
             refused = refusal.message
         else:
             note("factor_reset", request, of=found.pk)
-            messages.success(request, f"The second factor of {found.label} is reset.")
+            messages.success(request, _("The second factor of %(found)s is reset.") % {"found": found.label})
             return redirect("person", pk=found.pk)
     return render(request, "portal/person_factor.html", {"person": found, "refused": refused})

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -34,7 +35,7 @@ def hand_over_link(request: HttpRequest, person: Membership, *, by: Principal, i
     try:
         if reaches_people():
             if mail_link(person, by=by):
-                messages.success(request, f"A link is on its way to {person.user.email}.")
+                messages.success(request, _("A link is on its way to %(email)s.") % {"email": person.user.email})
             return redirect("person", pk=person.pk)
         # An invitation has a line already.
         link = one_time_link(person) if is_new else handed_link(person, by=by)
@@ -50,7 +51,15 @@ def offered_link(person: Membership) -> str:
     """Return the text that offers a new link for this person; "" if they may have none."""
     if not can_have_link(person):
         return ""
-    make = "Mail" if reaches_people() else "Make"
+    is_mailed = reaches_people()
     if person.state == MembershipState.INVITED:
-        return f"They have not joined yet. {make} a new link if the first one was lost or has expired."
-    return f"{make} a link to set a new password, if they lost theirs."
+        return (
+            _("They have not joined yet. Mail a new link if the first one was lost or has expired.")
+            if is_mailed
+            else _("They have not joined yet. Make a new link if the first one was lost or has expired.")
+        )
+    return (
+        _("Mail a link to set a new password, if they lost theirs.")
+        if is_mailed
+        else _("Make a link to set a new password, if they lost theirs.")
+    )

@@ -23,6 +23,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
@@ -168,7 +169,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
         request.session.pop(TOKEN_KEY, None)
         note("joined", request, who=membership, mailed=link.mailed)
         request.session[SESSION_KEY] = str(membership.organization_id)
-        messages.success(request, f"You have joined {membership.organization}.")
+        messages.success(request, _("You have joined %(organization)s.") % {"organization": membership.organization})
         return redirect(home_of(membership))
     return render(
         request,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from portal.access import current_membership, memberships_of
 from portal.models import Membership
@@ -13,7 +15,7 @@ from portal.models import Membership
 class Room(NamedTuple):
     """One entry of the navigation."""
 
-    label: str
+    label: str | Promise
     url_name: str
     icon: str
     prefixes: tuple[str, ...]
@@ -22,13 +24,13 @@ class Room(NamedTuple):
 
 
 _MANAGED = (
-    Room("Instances", "instances", "server-stack", ("/instances/", "/peers/")),
-    Room("Sites", "sites", "building-office-2", ("/sites/",)),
-    Room("People", "people", "users", ("/people/",)),
+    Room(_("Instances"), "instances", "server-stack", ("/instances/", "/peers/")),
+    Room(_("Sites"), "sites", "building-office-2", ("/sites/",)),
+    Room(_("People"), "people", "users", ("/people/",)),
 )
-_ACTIVITY = Room("Activity", "activity", "clock", ("/activity/", "/connections/"), is_rare=True)
-_SETTINGS = Room("Settings", "organization_settings", "cog-6-tooth", ("/settings/",), is_rare=True)
-_OWN = Room("My VPN", "my", "shield-check", ("/my/",))
+_ACTIVITY = Room(_("Activity"), "activity", "clock", ("/activity/", "/connections/"), is_rare=True)
+_SETTINGS = Room(_("Settings"), "organization_settings", "cog-6-tooth", ("/settings/",), is_rare=True)
+_OWN = Room(_("My VPN"), "my", "shield-check", ("/my/",))
 
 
 def _rooms_of(membership: Membership | None) -> list[Room]:

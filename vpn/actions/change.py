@@ -12,6 +12,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -23,8 +24,8 @@ from vpn.choices import InstanceState
 from vpn.models import Instance
 
 _UNCHANGEABLE = {
-    InstanceState.DELETING: "This instance is being deleted.",
-    InstanceState.LOST: "This instance's server is lost, so nothing can be changed on it until it has another one.",
+    InstanceState.DELETING: _("This instance is being deleted."),
+    InstanceState.LOST: _("This instance's server is lost, so nothing can be changed on it until it has another one."),
 }
 
 
@@ -51,7 +52,7 @@ def lock_changeable(pk: UUID) -> Instance:
     instance = lock_instance(pk)
     refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
     if refusal:
-        raise NotPossible(refusal)
+        raise NotPossible(str(refusal))
     return instance
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from django.utils.translation import gettext as _
+
 from vpn.addressing.reserved import reserved_reason
 
 HUB_HOST = 1
@@ -40,7 +42,10 @@ def choose_pool(base: IPv4Network, prefix: int, taken: Iterable[IPv4Network]) ->
             break
         candidate = (int(other.broadcast_address) // size + 1) * size
     if candidate > int(base.broadcast_address):
-        raise PoolExhausted(f"Every /{prefix} of {base} is taken. Choose a smaller pool, or delete an instance.")
+        raise PoolExhausted(
+            _("Every /%(prefix)s of %(base)s is taken. Choose a smaller pool, or delete an instance.")
+            % {"prefix": prefix, "base": base}
+        )
     return IPv4Network((candidate, prefix))
 
 
@@ -131,6 +136,6 @@ def next_free_host(
     chosen = next(rising, None) or next(iter(rested), None)
     if chosen is None:
         raise PoolExhausted(
-            "Every address of the pool is taken. Widen the pool in the instance's settings, or delete a peer."
+            _("Every address of the pool is taken. Widen the pool in the instance's settings, or delete a peer.")
         )
     return chosen

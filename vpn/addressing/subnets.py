@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, TypeAlias
 
+from django.utils.translation import gettext as _
+
 from vpn.addressing.networks import Network, contains, is_broad, is_default_route
 from vpn.addressing.reserved import is_public, reserved_reason
 from vpn.wire.network_keys import Sorted, key_of
@@ -48,11 +50,15 @@ def subnet_faults(
     """
     faults: list[Fault] = []
     seen: set[Network] = set()
-    pools = [Claim("the instance's pool", pool_v4), Claim("the instance's pool", pool_v6)]
+    pools = [Claim(_("the instance's pool"), pool_v4), Claim(_("the instance's pool"), pool_v6)]
     claims = _Claims([*others, *pools])
     for network in networks:
         if network in seen:
-            faults.append(Fault(network, "duplicate", f"{network} is listed twice. Remove one of them."))
+            faults.append(
+                Fault(
+                    network, "duplicate", _("%(network)s is listed twice. Remove one of them.") % {"network": network}
+                )
+            )
             continue
         seen.add(network)
         confirmed = confirm_broad or network in advertised
@@ -83,7 +89,11 @@ class _Claims:
 def _fault(network: Network, confirmed: bool) -> Fault | None:
     reason = reserved_reason(network)
     if reason is not None:
-        return Fault(network, "reserved", f"{network} cannot be advertised, as {reason}.")
+        return Fault(
+            network,
+            "reserved",
+            _("%(network)s cannot be advertised, as %(reason)s.") % {"network": network, "reason": reason},
+        )
     if is_broad(network) and not confirmed:
         return Fault(network, "broad_unconfirmed", _broad_message(network))
     return None
@@ -93,10 +103,18 @@ def _conflict(network: Network, pools: Iterable[Claim], claims: _Claims) -> Faul
     """A conflict that no confirmation resolves: a network of another peer, or a part of the pool."""
     same = claims.by_network.get(network)
     if same is not None and same not in pools:
-        return Fault(network, "overlap", f"{network} is advertised by {same.owner} already.")
+        return Fault(
+            network,
+            "overlap",
+            _("%(network)s is advertised by %(owner)s already.") % {"network": network, "owner": same.owner},
+        )
     for pool in pools:
         if contains(pool.network, network):
-            message = f"{network} overlaps {pool.network} of {pool.owner}. Choose ranges that do not overlap."
+            message = _("%(network)s overlaps %(other)s of %(owner)s. Choose ranges that do not overlap.") % {
+                "network": network,
+                "other": pool.network,
+                "owner": pool.owner,
+            }
             return Fault(network, "overlap", message)
     return None
 
@@ -107,26 +125,38 @@ def _unconfirmed_nesting(network: Network, claims: _Claims) -> Fault | None:
     if claim is None:
         return None
     inside = contains(claim.network, network)
-    words = (
-        f"{network} lies within {claim.network} of {claim.owner} and would take its traffic from there"
+    message = (
+        _(
+            "%(network)s lies within %(other)s of %(owner)s and would take its traffic from there: the more specific "
+            "route wins. Confirm that to add it."
+        )
         if inside
-        else f"{network} contains {claim.network} of {claim.owner}, which keeps its traffic"
+        else _(
+            "%(network)s contains %(other)s of %(owner)s, which keeps its traffic: the more specific route wins. "
+            "Confirm that to add it."
+        )
     )
-    message = f"{words}: the more specific route wins. Confirm that to add it."
-    return Fault(network, "nested_unconfirmed", message)
+    values = {"network": network, "other": claim.network, "owner": claim.owner}
+    return Fault(network, "nested_unconfirmed", message % values)
 
 
 def _broad_message(network: Network) -> str:
     if is_default_route(network):
-        return f"{network} is the default route: all traffic would go to this site. Confirm the broad route to add it."
+        return _(
+            "%(network)s is the default route: all traffic would go to this site. Confirm the broad route to add it."
+        ) % {"network": network}
     limit = BROAD_PREFIX[network.version]
-    return f"{network} is wider than /{limit}. Confirm the broad route to add it."
+    return _("%(network)s is wider than /%(limit)s. Confirm the broad route to add it.") % {
+        "network": network,
+        "limit": limit,
+    }
 
 
 def subnet_warnings(networks: Iterable[Network]) -> list[str]:
     """Warnings for subnets that are allowed: public ranges. Broad routes have their own confirmation."""
     return [
-        f"{network} is a public range: connected peers will reach these addresses through this site only."
+        _("%(network)s is a public range: connected peers will reach these addresses through this site only.")
+        % {"network": network}
         for network in networks
         if not is_broad(network) and is_public(network)
     ]

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from portal.exceptions import Conflict
 from vpn.actions.servers.account import account_faults, refuse_other_provider
@@ -22,18 +23,18 @@ class CloudAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     # For the list of suggestions.
     providers = tuple(PROVIDERS)
     region = forms.ModelChoiceField(queryset=Region.objects.filter(driver=Driver.CLOUD))
-    provider = forms.CharField(widget=forms.TextInput(attrs={"list": "providers"}), help_text="The provider's name.")
+    provider = forms.CharField(widget=forms.TextInput(attrs={"list": "providers"}), help_text=_("The provider's name."))
     secret = forms.CharField(
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Sealed and never shown. Empty: the former one stays, unless provider, endpoint or key change.",
+        help_text=_("Sealed and never shown. Empty: the former one stays, unless provider, endpoint or key change."),
     )
-    capacity = forms.IntegerField(min_value=1, initial=20, help_text="The most instances of each server.")
+    capacity = forms.IntegerField(min_value=1, initial=20, help_text=_("The most instances of each server."))
     ssh_from = LinesField(
         required=False,
-        label="Networks that may use SSH",
-        help_text="IPv4 networks, one per line, where the portal opens ports: the portal's own. Empty: everyone.",
+        label=_("Networks that may use SSH"),
+        help_text=_("IPv4 networks, one per line, where the portal opens ports: the portal's own. Empty: everyone."),
     )
 
     class Meta:

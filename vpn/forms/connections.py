@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.searching import as_typed
 from vpn.connections.reading import Filters, parse_address
@@ -24,8 +26,8 @@ def _moment(label: str) -> forms.DateTimeField:
 class ConnectionsForm(forms.Form):
     """Which peer, address and time, and words to search. What cannot be read does not count."""
 
-    q = forms.CharField(required=False, max_length=100, label="Search")
-    address = forms.CharField(required=False, max_length=60, label="Tunnel address")
+    q = forms.CharField(required=False, max_length=100, label=gettext_lazy("Search"))
+    address = forms.CharField(required=False, max_length=60, label=gettext_lazy("Tunnel address"))
     since = _moment("From")
     until = _moment("To")
     peer = forms.UUIDField(required=False, widget=forms.HiddenInput)
@@ -37,7 +39,7 @@ class ConnectionsForm(forms.Form):
         """Refuse a text that is no address."""
         text = as_typed(self.cleaned_data["address"])
         if text and parse_address(text) is None:
-            raise forms.ValidationError("Enter an address, such as 100.64.0.17.")
+            raise forms.ValidationError(_("Enter an address, such as 100.64.0.17."))
         return text
 
     @property

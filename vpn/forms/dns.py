@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.choices import RecordType
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
@@ -21,7 +23,7 @@ FIELDS: Final = ("name", "type", "value")
 LISTS: Final = ("public_dns", "split_dns", "domains")
 
 
-def _lines(rows: int, label: str, help_text: str) -> LinesField:
+def _lines(rows: int, label: Any, help_text: Any) -> LinesField:
     attrs = {"rows": rows, "spellcheck": "false", "autocapitalize": "off", "class": "mono"}
     return LinesField(label=label, required=False, strip=False, help_text=help_text, widget=forms.Textarea(attrs=attrs))
 
@@ -38,7 +40,7 @@ class RecordForm(RowForm):
     heads = "records"
     kind = "record"
     template = "vpn/dns/records.html"
-    labels = {"value": "Answer"}
+    labels = {"name": gettext_lazy("Name"), "type": gettext_lazy("Type"), "value": gettext_lazy("Answer")}
 
     name = _text(maxlength=254, placeholder="nas")
     type = forms.CharField(required=False, widget=CheapSelect(choices=RecordType.choices))
@@ -54,16 +56,22 @@ class DnsForm(TableForm):
 
     public_dns = _lines(
         3,
-        "Servers",
-        "One address per line. A change needs no new profiles, since the hub forwards the queries.",
+        gettext_lazy("Servers"),
+        gettext_lazy("One address per line. A change needs no new profiles, since the hub forwards the queries."),
     )
     domains = _lines(
         3,
-        "Domains",
-        "One per line, such as corp.example. Devices also search in them: WireGuard devices need a new profile when "
-        "they change, OpenVPN devices that are connected reconnect by themselves and learn of it.",
+        gettext_lazy("Domains"),
+        gettext_lazy(
+            "One per line, such as corp.example. Devices also search in them: WireGuard devices need a new profile "
+            "when they change, OpenVPN devices that are connected reconnect by themselves and learn of it."
+        ),
     )
-    split_dns = _lines(3, "Their servers", "One address per line, such as 10.1.0.53. They may be behind a site.")
+    split_dns = _lines(
+        3,
+        gettext_lazy("Their servers"),
+        gettext_lazy("One address per line, such as 10.1.0.53. They may be behind a site."),
+    )
 
     def __init__(
         self, data: Mapping[str, str] | None, *, instance: Instance, may_change: bool, unanswered: Collection[str] = ()
@@ -93,7 +101,7 @@ class DnsForm(TableForm):
 
     def _note_on(self, values: Mapping[str, str]) -> str:
         if values["type"] == RecordType.CNAME and values["value"] in self.unanswered:
-            return "Not answered: the hub does not know this name any more."
+            return _("Not answered: the hub does not know this name any more.")
         return ""
 
     def is_empty(self, values: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from portal.exceptions import NotPossible
 from vpn.forms.note import note_field
@@ -44,9 +45,11 @@ class GuardedForm(forms.Form):
         if SEEN in self.data and self.seen != digest:
             self.seen = digest
             raise NotPossible(
-                "Another user changed this meanwhile.",
-                next_step="Nothing of yours is saved yet. Open this page again beside this one to see their change; "
-                "press Save again to replace it with what is here.",
+                _("Another user changed this meanwhile."),
+                next_step=_(
+                    "Nothing of yours is saved yet. Open this page again beside this one to see their change; "
+                    "press Save again to replace it with what is here."
+                ),
             )
 
 

@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Protocol
 from vpn.platforms.versions import VERSION_LENGTH
@@ -67,9 +68,9 @@ class VersionField(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         given = {
-            "label": "Version",
+            "label": _("Version"),
             "max_length": VERSION_LENGTH,
-            "help_text": "As the router shows it, such as 7.16.1 (stable) or OpenWrt 23.05.5 r24106-10cc5e456a.",
+            "help_text": _("As the router shows it, such as 7.16.1 (stable) or OpenWrt 23.05.5 r24106-10cc5e456a."),
             "widget": forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
             **options,
         }
@@ -115,7 +116,7 @@ class ProtocolField(forms.ChoiceField):
     widget = forms.RadioSelect
 
     def __init__(self, **options: Any) -> None:
-        given = {"label": "Protocol", "choices": Protocol.choices, "initial": Protocol.WIREGUARD, **options}
+        given = {"label": _("Protocol"), "choices": Protocol.choices, "initial": Protocol.WIREGUARD, **options}
         super().__init__(required=False, **given)
 
     def clean(self, value: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
@@ -46,6 +47,14 @@ class RuleForm(RowForm):
     heads = "rules"
     kind = "rule"
     template = "vpn/firewall/rows.html"
+    labels = {
+        "name": _("Name"),
+        "action": _("Action"),
+        "protocol": _("Protocol"),
+        "port": _("Port"),
+        "source": _("Source"),
+        "destination": _("Destination"),
+    }
 
     id = forms.CharField(required=False, widget=CheapInput(input_type="hidden"))
     name = forms.CharField(required=False, widget=CheapInput({"maxlength": 40, "autocomplete": "off"}))

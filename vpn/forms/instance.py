@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vpn.constants import (
@@ -28,7 +30,7 @@ from vpn.models import Instance, Region
 from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name, validate_pool
 
 Form = TypeVar("Form", bound=forms.Form)
-_TAKEN_OVER = (
+_TAKEN_OVER = gettext_lazy(
     "WireGuard devices need a new profile after a change. OpenVPN devices receive it by themselves: "
     "connected ones reconnect within a minute."
 )
@@ -37,16 +39,20 @@ _TAKEN_OVER = (
 def _pool_sizes() -> list[tuple[int, str]]:
     """Every prefix length that a pool may have, with the number of peers that fit in it."""
     return [
-        (prefix, f"/{prefix}: up to {2 ** (32 - prefix) - 3:,} peers")
+        (prefix, _("/%(prefix)s: up to %(count)s peers") % {"prefix": prefix, "count": f"{2 ** (32 - prefix) - 3:,}"})
         for prefix in range(MAX_POOL_PREFIX, MIN_POOL_PREFIX - 1, -1)
     ]
 
 
 def _name_field() -> forms.CharField:
     return forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         validators=[validate_name],
-        help_text=f"What your people call this hub, {NAME_LENGTH[0]} to {NAME_LENGTH[1]} characters.",
+        help_text=format_lazy(
+            gettext_lazy("What your people call this hub, {least} to {most} characters."),
+            least=NAME_LENGTH[0],
+            most=NAME_LENGTH[1],
+        ),
         widget=forms.TextInput(attrs={"maxlength": NAME_LENGTH[1], "autocomplete": "off"}),
     )
 
@@ -88,35 +94,49 @@ class InstanceForm(forms.Form):
 
     name = _name_field()
     hostname = forms.CharField(
-        label="Hostname",
+        label=gettext_lazy("Hostname"),
         strip=True,
         validators=[validate_hostname],
-        help_text=(
-            f"The first part of its DNS domain: {HOSTNAME_LENGTH[0]} to {HOSTNAME_LENGTH[1]} of a to z, 0 to 9 and "
-            "hyphens. It cannot be changed later."
+        help_text=format_lazy(
+            gettext_lazy(
+                "The first part of its DNS domain: {least} to {most} of a to z, 0 to 9 and hyphens. It cannot be "
+                "changed later."
+            ),
+            least=HOSTNAME_LENGTH[0],
+            most=HOSTNAME_LENGTH[1],
         ),
         widget=HostnameInput(),
     )
     region = forms.ModelChoiceField(
-        label="Region",
+        label=gettext_lazy("Region"),
         queryset=Region.objects.all(),
-        error_messages={"required": "Choose where the hub runs.", "invalid_choice": "Choose one of the regions below."},
+        error_messages={
+            "required": gettext_lazy("Choose where the hub runs."),
+            "invalid_choice": gettext_lazy("Choose one of the regions below."),
+        },
     )
     pool_prefix = forms.TypedChoiceField(
-        label="Pool size",
+        label=gettext_lazy("Pool size"),
         coerce=int,
         choices=_pool_sizes,
         initial=DEFAULT_POOL_PREFIX,
         empty_value=DEFAULT_POOL_PREFIX,  # type: ignore[arg-type]
         required=False,
-        help_text="The addresses that peers get inside the tunnels. The range itself is chosen so that it is free.",
+        help_text=gettext_lazy(
+            "The addresses that peers get inside the tunnels. The range itself is chosen so that it is free."
+        ),
     )
 
     pool = PoolField(
-        label="Pool",
-        help_text=f"Empty: a free part of {settings.POOL_BASE}. Some internet providers (carrier-grade NAT) and other "
-        "overlay VPNs on the same device, such as Tailscale, use 100.64.0.0/10 too. Where that is so among your peers, "
-        "enter a private network that none of their LANs has, such as 10.210.0.0/20. Its prefix length is 16 to 24.",
+        label=gettext_lazy("Pool"),
+        help_text=format_lazy(
+            gettext_lazy(
+                "Empty: a free part of {base}. Some internet providers (carrier-grade NAT) and other overlay VPNs on "
+                "the same device, such as Tailscale, use 100.64.0.0/10 too. Where that is so among your peers, enter "
+                "a private network that none of their LANs has, such as 10.210.0.0/20. Its prefix length is 16 to 24."
+            ),
+            base=settings.POOL_BASE,
+        ),
     )
 
     @property
@@ -134,11 +154,15 @@ class RoutingForm(forms.Form):
     """Networks that split-tunnel devices send to the hub besides the pool and the sites' subnets."""
 
     pushed_routes = LinesField(
-        label="Networks",
+        label=gettext_lazy("Networks"),
         required=False,
         strip=False,
         widget=_lines_widget(5),
-        help_text=f"One per line, or separated by commas or spaces, such as 10.20.0.0/16. {_TAKEN_OVER}",
+        help_text=format_lazy(
+            "{} {}",
+            gettext_lazy("One per line, or separated by commas or spaces, such as 10.20.0.0/16."),
+            _TAKEN_OVER,
+        ),
     )
 
     note = note_field()
@@ -153,18 +177,36 @@ class SettingsForm(forms.Form):
 
     name = _name_field()
     mtu = forms.IntegerField(
-        label="MTU",
+        label=gettext_lazy("MTU"),
         validators=[validate_mtu],
-        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes: {TUNNEL_OVERHEAD} less than "
-        f"the narrowest internet access among the peers, then down to a multiple of {PADDING}. {DEFAULT_MTU} fits "
-        f"PPPoE (1,492) and mobile networks (1,420). If some pages load and others hang, try {MIN_MTU}. Devices "
-        "need a new profile after a change.",
+        help_text=format_lazy(
+            gettext_lazy(
+                "The largest packet inside the tunnels, {least} to {most} bytes: {overhead} less than the narrowest "
+                "internet access among the peers, then down to a multiple of {padding}. {default} fits PPPoE (1,492) "
+                "and mobile networks (1,420). If some pages load and others hang, try {least}. Devices need a new "
+                "profile after a change."
+            ),
+            least=MIN_MTU,
+            most=MAX_MTU,
+            overhead=TUNNEL_OVERHEAD,
+            padding=PADDING,
+            default=DEFAULT_MTU,
+        ),
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     pool = PoolField(
-        label="Pool",
-        help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most "
-        f"a /{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
+        label=gettext_lazy("Pool"),
+        help_text=format_lazy(
+            "{} {}",
+            format_lazy(
+                gettext_lazy(
+                    "Where the peers' addresses come from. To widen it, enter a network that contains this one, at "
+                    "most a /{prefix}, and no network that the hub routes. Every address stays."
+                ),
+                prefix=MIN_POOL_PREFIX,
+            ),
+            _TAKEN_OVER,
+        ),
     )
     members_add_devices = forms.BooleanField(
         label=gettext_lazy("Members add devices for themselves"),

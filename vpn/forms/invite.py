@@ -9,6 +9,8 @@ from typing import Any, Final, cast
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.exceptions import InvalidInput
 from portal.models import Group, Membership, Role
@@ -25,39 +27,46 @@ class InviteForm(forms.Form):
     """Lines, pasted or of a file, with their defaults."""
 
     lines = forms.CharField(
-        label="People",
+        label=gettext_lazy("People"),
         required=False,
         max_length=MOST_CHARACTERS,
-        help_text="One per line: address, name, role, groups, expiry. Only the address is needed. "
-        "Separate by commas, semicolons or tabs, and groups by |.",
+        help_text=gettext_lazy(
+            "One per line: address, name, role, groups, expiry. Only the address is needed. "
+            "Separate by commas, semicolons or tabs, and groups by |."
+        ),
         widget=forms.Textarea(
             attrs={"rows": 8, "spellcheck": "false", "autocapitalize": "off", "class": "mono", "autocomplete": "off"}
         ),
     )
     file = forms.FileField(
-        label="Or a CSV file", required=False, widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,text/csv"})
+        label=gettext_lazy("Or a CSV file"),
+        required=False,
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,text/csv"}),
     )
     role = forms.ChoiceField(
-        label="Role", choices=[(role.value, role.label) for role in ROLES], initial=Role.MEMBER, required=False
+        label=gettext_lazy("Role"),
+        choices=[(role.value, role.label) for role in ROLES],
+        initial=Role.MEMBER,
+        required=False,
     )
     groups = forms.ModelMultipleChoiceField(
-        label="Groups", queryset=Group.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
+        label=gettext_lazy("Groups"), queryset=Group.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
     )
     expiry = forms.DateField(
-        label="Last day of the invitation",
+        label=gettext_lazy("Last day of the invitation"),
         required=False,
-        help_text="Who has not joined by then needs a new invitation. Empty: it has no end.",
+        help_text=gettext_lazy("Who has not joined by then needs a new invitation. Empty: it has no end."),
         widget=forms.DateInput({"type": "date"}),
     )
     instance = forms.ModelChoiceField(
-        label="Device on",
+        label=gettext_lazy("Device on"),
         queryset=Instance.objects.none(),
         required=False,
-        empty_label="No device yet",
-        help_text="Each gets a device there, whose profile waits for them under My VPN.",
+        empty_label=gettext_lazy("No device yet"),
+        help_text=gettext_lazy("Each gets a device there, whose profile waits for them under My VPN."),
     )
     device = forms.CharField(
-        label="Name of the device",
+        label=gettext_lazy("Name of the device"),
         required=False,
         validators=[validate_label_text],
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
@@ -86,11 +95,14 @@ class InviteForm(forms.Form):
         if not file:
             return ""
         if file.size > _MOST_BYTES:
-            raise forms.ValidationError(f"The file has more than {MOST_CHARACTERS:,} characters.")
+            raise forms.ValidationError(
+                _("The file has more than %(most_characters)s characters.")
+                % {"most_characters": f"{MOST_CHARACTERS:,}"}
+            )
         try:
             return str(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise forms.ValidationError("The file is no text in UTF-8. Save it as CSV with this encoding.") from None
+            raise forms.ValidationError(_("The file is no text in UTF-8. Save it as CSV with this encoding.")) from None
 
     @property
     def text(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from vpn.models import Instance, Region
 
@@ -13,9 +14,9 @@ class MoveForm(forms.Form):
     """The region to which an instance moves."""
 
     region = forms.ModelChoiceField(
-        label="Region",
+        label=_("Region"),
         queryset=Region.objects.none(),
-        error_messages={"required": "Choose a region.", "invalid_choice": "Choose one of the regions below."},
+        error_messages={"required": _("Choose a region."), "invalid_choice": _("Choose one of the regions below.")},
     )
 
     def __init__(self, instance: Instance, *args: Any, **options: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from vpn.models.revision import NOTE_LENGTH
 
@@ -14,10 +15,10 @@ NOTE: Final = "note"
 def note_field() -> forms.CharField:
     """An optional line that the revision of the change keeps."""
     return forms.CharField(
-        label="Note",
+        label=_("Note"),
         required=False,
         max_length=NOTE_LENGTH,
-        help_text="Why this is changed. It is kept with the revision.",
+        help_text=_("Why this is changed. It is kept with the revision."),
         widget=forms.TextInput(attrs={"maxlength": NOTE_LENGTH, "autocomplete": "off"}),
     )
 

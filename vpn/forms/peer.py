@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.forms.searched import SearchedBoundField, SearchedField, SearchingForm
@@ -35,7 +36,7 @@ from vpn.models import Instance, Peer, Site
 from vpn.platforms.versions import version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
-NEW_SITE = "A new site"
+NEW_SITE = gettext_lazy("A new site")
 
 
 class MemberField(SearchedField):
@@ -50,22 +51,22 @@ class ClientFields(ProtocolFields):
     """The fields of a client peer that can be set when it is added and later."""
 
     device = forms.CharField(
-        label="Device",
+        label=gettext_lazy("Device"),
         required=False,
         validators=[validate_label_text],
-        help_text="What the owner calls it, such as laptop or phone.",
+        help_text=gettext_lazy("What the owner calls it, such as laptop or phone."),
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )
     route_all = TrueFalseField(
-        label="What goes through the VPN",
-        no="Split tunnel",
-        yes="All traffic",
+        label=gettext_lazy("What goes through the VPN"),
+        no=gettext_lazy("Split tunnel"),
+        yes=gettext_lazy("All traffic"),
         initial=False,
     )
     expires_at = MomentField(
-        label="Expires",
+        label=gettext_lazy("Expires"),
         required=False,
-        help_text="From then on the hub refuses the device. Empty: it has no end.",
+        help_text=gettext_lazy("From then on the hub refuses the device. Empty: it has no end."),
     )
     unused_days = forms.IntegerField(
         label=gettext_lazy("Days without use after which it ends"),
@@ -99,19 +100,19 @@ class ClientPeerForm(SearchingForm, ClientFields):
     """One user's device."""
 
     user_id = MemberField(
-        label="Member",
+        label=gettext_lazy("Member"),
         queryset=Membership.objects.none(),
         searched=("user__name", "user__email"),
-        hint="Name or email",
-        nouns="members",
-        empty_label="Choose a member",
-        error_messages={"required": "Choose whose device this is."},
+        hint=gettext_lazy("Name or email"),
+        nouns=gettext_lazy("members"),
+        empty_label=gettext_lazy("Choose a member"),
+        error_messages={"required": gettext_lazy("Choose whose device this is.")},
     )
     public_key = forms.CharField(
-        label="The device's own public key",
+        label=gettext_lazy("The device's own public key"),
         required=False,
         validators=[validate_wireguard_key],
-        help_text="Only if the device made its own key pair: the profile then has no private key in it.",
+        help_text=gettext_lazy("Only if the device made its own key pair: the profile then has no private key in it."),
         widget=forms.TextInput(
             attrs={"data-secret": True, "class": "mono", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -144,15 +145,18 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
     """The subnets that a site advertises, and its protocol."""
 
     subnets = NetworksField(
-        label="Subnets behind the router",
+        label=gettext_lazy("Subnets behind the router"),
         required=False,
-        help_text="IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
-        "spaces.",
+        help_text=gettext_lazy(
+            "IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or spaces."
+        ),
     )
     confirm_broad_routes = ConfirmationField(
-        label="Yes, route these ranges to this site",
-        help_text="The more specific route wins: of two ranges that contain each other, each address goes to the "
-        "site with the narrower one.",
+        label=gettext_lazy("Yes, route these ranges to this site"),
+        help_text=gettext_lazy(
+            "The more specific route wins: of two ranges that contain each other, each address goes to the "
+            "site with the narrower one."
+        ),
     )
     note = note_field()
 
@@ -180,25 +184,25 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
     """A site's router: of an existing site, or of one that is added along with it."""
 
     site_id = SearchedField(
-        label="Site",
+        label=gettext_lazy("Site"),
         required=False,
         queryset=Site.objects.none(),
         searched=("name", "place", "subnets"),
-        hint="Name, place or subnet",
-        nouns="sites",
+        hint=gettext_lazy("Name, place or subnet"),
+        nouns=gettext_lazy("sites"),
         empty_label=NEW_SITE,
     )
     site_name = forms.CharField(
-        label="Name of the new site",
+        label=gettext_lazy("Name of the new site"),
         required=False,
         validators=[validate_label_text],
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )
     site_platform = forms.ChoiceField(
-        label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
+        label=gettext_lazy("Its router runs"), required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
     )
     site_platform_version = VersionField()
-    site_place = PlaceField(label="Place of the new site")
+    site_place = PlaceField(label=gettext_lazy("Place of the new site"))
     place_field = "site_place"
     field_order = (
         "site_id",
@@ -216,7 +220,7 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
         if member.is_operator:
             # To connect a site changes it on the hubs that have it already, and to add one is for admins.
             found = found.exclude(peers__in=Peer.objects.exclude(instance__in=member.operated))
-            self.fields["site_id"].empty_label = "Choose a site"  # type: ignore[attr-defined]
+            self.fields["site_id"].empty_label = _("Choose a site")  # type: ignore[attr-defined]
         self.fields["site_id"].queryset = found  # type: ignore[attr-defined]
         self._may_add_site = not member.is_operator
 
@@ -243,7 +247,7 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
         cleaned: dict[str, Any] = super().clean() or {}
         if not self._may_add_site:
             if not cleaned.get("site_id") and not self.errors:
-                self.add_error("site_id", "Choose a site. An admin can add a new one.")
+                self.add_error("site_id", _("Choose a site. An admin can add a new one."))
             return cleaned
         if not cleaned.get("site_id"):
             platform = cleaned.get("site_platform") or Platform.ROUTEROS7
@@ -252,7 +256,7 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
                 self.add_error("site_platform_version", fault)
             self.find_place()
         if not cleaned.get("site_id") and not cleaned.get("site_name") and not self.errors:
-            missing = "Choose a site, or name the new one." if self.has_sites else "Name the new site."
+            missing = _("Choose a site, or name the new one.") if self.has_sites else _("Name the new site.")
             self.add_error("site_name", missing)
         return cleaned
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.geo.places import Place, clearly_meant, find_places, has_towns
 
@@ -18,9 +21,11 @@ class PlaceField(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         given = {
-            "label": "Place",
+            "label": gettext_lazy("Place"),
             "max_length": PLACE_LENGTH,
-            "help_text": "The town, such as Berlin or Springfield, Illinois. New instances are suggested close to it.",
+            "help_text": gettext_lazy(
+                "The town, such as Berlin or Springfield, Illinois. New instances are suggested close to it."
+            ),
             "widget": forms.TextInput(attrs={"autocomplete": "off"}),
             **options,
         }
@@ -32,7 +37,7 @@ class PlacingForm(forms.Form):
 
     place_field = "place"
     # Where coordinates are entered, seen from this form.
-    coordinates_at = "on the site's page"
+    coordinates_at: str | Promise = gettext_lazy("on the site's page")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,7 +56,9 @@ class PlacingForm(forms.Form):
             self.cleaned_data[self.place_field] = place.label
             return place
         if (place := clearly_meant(found)) is None and self._is_new_place():
-            self.place_choices = [(one.label, f"{one.people:,} people") for one in found[:_MOST_CHOICES]]
+            self.place_choices = [
+                (one.label, _("%(count)s people") % {"count": f"{one.people:,}"}) for one in found[:_MOST_CHOICES]
+            ]
             self.add_error(self.place_field, _several(text, len(found)) if found else self._unknown(text))
         return place
 
@@ -60,19 +67,28 @@ class PlacingForm(forms.Form):
         return self.place_field in self.changed_data
 
     def _unknown(self, text: str) -> str:
-        there = f"this empty and enter the coordinates {self.coordinates_at}."
+        values = {"town": text, "place": self.coordinates_at}
         if not has_towns():
-            return f"This portal has no table of towns. Leave {there}"
+            return (
+                _("This portal has no table of towns. Leave this empty and enter the coordinates %(place)s.") % values
+            )
         return (
-            f"No town called {text} is known; the list has those with more than 15,000 people. Enter a larger town "
-            f"nearby, or leave {there}"
+            _(
+                "No town called %(town)s is known; the list has those with more than 15,000 people. Enter a larger "
+                "town nearby, or leave this empty and enter the coordinates %(place)s."
+            )
+            % values
         )
 
 
 def _several(text: str, count: int) -> str:
-    more = (
-        ""
-        if count <= _MOST_CHOICES
-        else f" These are the {_MOST_CHOICES} largest; a country after a comma finds others."
+    values = {"count": count, "town": text, "most": _MOST_CHOICES}
+    if count <= _MOST_CHOICES:
+        return _("%(count)s towns are called %(town)s. Choose one below.") % values
+    return (
+        _(
+            "%(count)s towns are called %(town)s. Choose one below. These are the %(most)s largest; a country after a "
+            "comma finds others."
+        )
+        % values
     )
-    return f"{count} towns are called {text}. Choose one below.{more}"

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Platform, Protocol
 from vpn.forms.fields import ProtocolField
 from vpn.platforms.capabilities import Capability, capabilities
 
 _WHY = {
-    Protocol.WIREGUARD: "Fastest. Recommended. Needs UDP.",
-    Protocol.OPENVPN: "Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself.",
+    Protocol.WIREGUARD: _("Fastest. Recommended. Needs UDP."),
+    Protocol.OPENVPN: _("Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself."),
 }
 
 
@@ -23,7 +25,7 @@ class ProtocolChoice:
 
     value: str
     label: str
-    why: str
+    why: str | Promise
     note: str
     reason: str
     is_chosen: bool

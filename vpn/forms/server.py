@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.servers.input import checked_addresses, checked_code, checked_name, parse_ssh
@@ -21,11 +22,13 @@ class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
     """A server's networks; all other fields are only shown."""
 
     networks = LinesField(
-        label="Networks behind this server",
+        label=_("Networks behind this server"),
         required=False,
-        help_text="Its LAN or VPC, one per line, such as 172.31.5.0/24. Every organization with an instance on this "
-        "server may then push them: its devices reach them through the server, masqueraded to its own address. All "
-        "other private networks stay blocked, and so do metadata addresses.",
+        help_text=_(
+            "Its LAN or VPC, one per line, such as 172.31.5.0/24. Every organization with an instance on this "
+            "server may then push them: its devices reach them through the server, masqueraded to its own address. All "
+            "other private networks stay blocked, and so do metadata addresses."
+        ),
     )
 
     class Meta:
@@ -52,9 +55,9 @@ class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
     driver = forms.ChoiceField(
         choices=[(Driver.SSH, Driver.SSH.label), (Driver.CLOUD, Driver.CLOUD.label)],
         required=False,
-        help_text="For a cloud, add its cloud account next.",
+        help_text=_("For a cloud, add its cloud account next."),
     )
-    id = forms.CharField(label="Code", validators=[lambda code: _valid(lambda: checked_code(code))])
+    id = forms.CharField(label=_("Code"), validators=[lambda code: _valid(lambda: checked_code(code))])
 
     class Meta:
         model = Region
@@ -71,14 +74,14 @@ class NewServerForm(forms.ModelForm):  # type: ignore[type-arg]
     region = forms.ModelChoiceField(queryset=Region.objects.filter(driver=Driver.SSH))
     name = forms.CharField(validators=[lambda name: _valid(lambda: checked_name(name))])
     ssh = forms.CharField(
-        label="SSH",
+        label=_("SSH"),
         validators=[lambda text: _valid(lambda: parse_ssh(text))],
-        help_text="USER@HOST or USER@HOST:PORT: root, or an account that may use sudo for the agent alone.",
+        help_text=_("USER@HOST or USER@HOST:PORT: root, or an account that may use sudo for the agent alone."),
     )
-    address = forms.CharField(help_text="The public address of its hubs, which profiles carry.")
-    address_v6 = forms.CharField(label="Address (IPv6)", required=False)
+    address = forms.CharField(help_text=_("The public address of its hubs, which profiles carry."))
+    address_v6 = forms.CharField(label=_("Address (IPv6)"), required=False)
     capacity = forms.IntegerField(
-        required=False, min_value=1, help_text="The most instances; empty: as many as there are ports for."
+        required=False, min_value=1, help_text=_("The most instances; empty: as many as there are ports for.")
     )
 
     class Meta:

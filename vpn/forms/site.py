@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
@@ -23,27 +24,31 @@ class SiteForm(PlacingForm, ShownSubnetsForm):
     """A branch with its router."""
 
     name = forms.CharField(
-        label="Name",
+        label=_("Name"),
         validators=[validate_label_text],
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )
-    platform = forms.ChoiceField(label="The router runs", choices=Platform.choices, initial=Platform.ROUTEROS7)
+    platform = forms.ChoiceField(label=_("The router runs"), choices=Platform.choices, initial=Platform.ROUTEROS7)
     platform_version = VersionField()
     subnets = NetworksField(
-        label="Subnets behind the router",
+        label=_("Subnets behind the router"),
         required=False,
-        help_text="IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
-        "spaces. Every instance that the site is connected to routes them.",
+        help_text=_(
+            "IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
+            "spaces. Every instance that the site is connected to routes them."
+        ),
     )
     confirm_broad_routes = ConfirmationField(
-        label="Yes, route these ranges to this site",
-        help_text="The more specific route wins: if one range contains the other, addresses in both go to the "
-        "site with the narrower one.",
+        label=_("Yes, route these ranges to this site"),
+        help_text=_(
+            "The more specific route wins: if one range contains the other, addresses in both go to the "
+            "site with the narrower one."
+        ),
     )
     place = PlaceField()
-    coordinates_at = "under “More settings”"
-    latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
-    longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
+    coordinates_at = _("under “More settings”")
+    latitude = forms.FloatField(label=_("Latitude"), required=False, min_value=-90, max_value=90)
+    longitude = forms.FloatField(label=_("Longitude"), required=False, min_value=-180, max_value=180)
 
     note = note_field()
 

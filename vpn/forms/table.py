@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from django import forms
 from django.template.loader import render_to_string
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
 from portal.web.filled import Render, filled_rows
@@ -46,7 +47,7 @@ class RowForm(forms.Form):
     heads: ClassVar[str]  # the prefix of the ids of the columns' heads, such as `rules`
     kind: ClassVar[str]  # what the classes of the cells begin with, such as `rule`
     template: ClassVar[str]  # that of rows
-    labels: ClassVar[Mapping[str, str]] = {}  # the column heads that differ from the fields' names
+    labels: ClassVar[Mapping[str, str | Promise]] = {}  # the columns' heads, by the fields' names
     note = ""  # what is wrong with a stored row
 
     def __init__(self, values: Mapping[str, str], index: int | str) -> None:
@@ -60,7 +61,7 @@ class RowForm(forms.Form):
     @classmethod
     def column_head(cls, name: str) -> str:
         """The column's head of a field."""
-        return cls.labels.get(name, name.capitalize())
+        return str(cls.labels.get(name, name.capitalize()))
 
     @classmethod
     @cache

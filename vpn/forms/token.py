@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from django import forms
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.models import Membership
 from portal.models.api_token import NAME_LENGTH, Ceiling
@@ -21,23 +24,31 @@ class TokenForm(forms.Form):
     """Name, limits and last day of a token; the limits that a member's role leaves open are offered."""
 
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=NAME_LENGTH,
-        help_text="What uses it, such as “Backup script”. The journal shows this name.",
+        help_text=gettext_lazy("What uses it, such as “Backup script”. The journal shows this name."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    ceiling = forms.ChoiceField(label="May", widget=forms.RadioSelect, initial=Ceiling.READ)
+    ceiling = forms.ChoiceField(label=gettext_lazy("May"), widget=forms.RadioSelect, initial=Ceiling.READ)
     reach = forms.ChoiceField(
-        label="For",
+        label=gettext_lazy("For"),
         widget=forms.RadioSelect,
         initial="all",
-        choices=[("all", "The whole organization"), ("some", "Only the instances ticked below")],
+        choices=[
+            ("all", gettext_lazy("The whole organization")),
+            ("some", gettext_lazy("Only the instances ticked below")),
+        ],
     )
     instances = forms.ModelMultipleChoiceField(
-        queryset=Instance.objects.none(), required=False, label="Instances", widget=forms.CheckboxSelectMultiple
+        queryset=Instance.objects.none(),
+        required=False,
+        label=gettext_lazy("Instances"),
+        widget=forms.CheckboxSelectMultiple,
     )
     last_day = forms.DateField(
-        label="Last day", help_text=f"At most {MOST_DAYS} days from today.", widget=forms.DateInput({"type": "date"})
+        label=gettext_lazy("Last day"),
+        help_text=format_lazy(gettext_lazy("At most {days} days from today."), days=MOST_DAYS),
+        widget=forms.DateInput({"type": "date"}),
     )
 
     def __init__(self, *args: Any, member: Membership, **options: Any) -> None:
@@ -59,10 +70,12 @@ class TokenForm(forms.Form):
         cleaned = super().clean() or {}
         is_some = cleaned.get("reach") == "some"
         if is_some and "instances" in cleaned and not cleaned["instances"]:
-            self.add_error("instances", "Tick at least one instance.")
+            self.add_error("instances", _("Tick at least one instance."))
         last = cleaned.get("last_day")
         if last is not None and not timezone.localdate() <= last <= self._latest:
-            self.add_error("last_day", f"Choose a day from today to {self._latest:%-d %B %Y}.")
+            self.add_error(
+                "last_day", _("Choose a day from today to %(latest)s.") % {"latest": f"{self._latest:%-d %B %Y}"}
+            )
         elif last is not None:
             cleaned["expires_at"] = datetime.combine(last, time.max, tzinfo=timezone.get_current_timezone())
         cleaned["limited_to"] = [one.pk for one in cleaned.get("instances") or ()] if is_some else None

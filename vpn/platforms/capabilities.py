@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from vpn.choices import Platform
 from vpn.platforms.versions import Version, release_of
 
@@ -36,9 +39,9 @@ class _Rule:
     """A protocol on a platform: offered from the version `since` on (empty: always)."""
 
     since: Version = ()
-    before: str = ""  # the reason for older versions
-    never: str = ""  # the reason for all versions
-    note: str = ""
+    before: str | Promise = ""  # the reason for older versions
+    never: str | Promise = ""  # the reason for all versions
+    note: str | Promise = ""
     compat: bool = False
     transports: tuple[str, ...] = ("udp",)
     static_routes: bool = False
@@ -48,62 +51,70 @@ _PLAIN: Final = ("udp", "tcp")
 # From 7.17 on, an import of an .ovpn file is said to keep a tls-crypt key, which all clients of a listener share; the
 # hub has none. `/interface ovpn-client` has no property for a key of either kind in 7.17, 7.19.6, 7.20.6 or 7.21.4.
 # What such an import does to an existing interface is not known, so it does not suit a script that may run repeatedly.
-_ROUTEROS_OPENVPN: Final = (
+_ROUTEROS_OPENVPN: Final = _(
     "RouterOS has no setting for the tls-crypt-v2 key that the hub's main OpenVPN listeners ask for, so it uses the "
-    "compatibility listener, over TCP."
+    "compatibility listener, over TCP. WireGuard is quicker."
 )
-_NO_TLS_CRYPT_V2: Final = (
+_NO_TLS_CRYPT_V2: Final = _(
     "Its OpenVPN pages take no tls-crypt-v2 key, so it uses the compatibility listener, over TCP. WireGuard is quicker."
 )
 
 _RULES: Final[dict[str, dict[str, _Rule]]] = {
     Platform.ROUTEROS7: {
-        WIREGUARD: _Rule(since=(7, 1), before="WireGuard came with RouterOS 7.1. Upgrade the router first."),
+        WIREGUARD: _Rule(since=(7, 1), before=_("WireGuard came with RouterOS 7.1. Upgrade the router first.")),
         OPENVPN: _Rule(
             since=(7, 12),
-            before="OpenVPN needs RouterOS 7.12 or newer here: before, ciphers and pushed routes were handled "
-            "differently. Upgrade the router, or use WireGuard.",
-            note=_ROUTEROS_OPENVPN + " WireGuard is quicker.",
+            before=_(
+                "OpenVPN needs RouterOS 7.12 or newer here: before, ciphers and pushed routes were handled "
+                "differently. Upgrade the router, or use WireGuard."
+            ),
+            note=_ROUTEROS_OPENVPN,
             compat=True,
             transports=("tcp",),
         ),
     },
     Platform.ROUTEROS6: {
         WIREGUARD: _Rule(
-            never="RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here."
+            never=_("RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here.")
         ),
         OPENVPN: _Rule(
             since=(6, 49),
-            before="OpenVPN needs RouterOS 6.49 here: older versions cannot all check the hub's certificate. "
-            "Upgrade the router first.",
-            note="RouterOS 6 speaks OpenVPN over TCP only, without tls-crypt, and so uses the compatibility listener. "
-            "Its tunnel carries IPv4 only, and its routes are written into the profile.",
+            before=_(
+                "OpenVPN needs RouterOS 6.49 here: older versions cannot all check the hub's certificate. "
+                "Upgrade the router first."
+            ),
+            note=_(
+                "RouterOS 6 speaks OpenVPN over TCP only, without tls-crypt, and so uses the compatibility listener. "
+                "Its tunnel carries IPv4 only, and its routes are written into the profile."
+            ),
             compat=True,
             transports=("tcp",),
             static_routes=True,
         ),
     },
     Platform.OPENWRT: {
-        WIREGUARD: _Rule(since=(19, 7), before="WireGuard needs OpenWrt 19.07 or newer."),
+        WIREGUARD: _Rule(since=(19, 7), before=_("WireGuard needs OpenWrt 19.07 or newer.")),
         OPENVPN: _Rule(
             since=(21, 2),
-            before="OpenVPN needs OpenWrt 21.02 or newer: older ones have no tls-crypt-v2.",
+            before=_("OpenVPN needs OpenWrt 21.02 or newer: older ones have no tls-crypt-v2."),
             transports=_PLAIN,
         ),
     },
     Platform.VYOS: {
-        WIREGUARD: _Rule(since=(1, 3), before="WireGuard needs VyOS 1.3 or newer here."),
+        WIREGUARD: _Rule(since=(1, 3), before=_("WireGuard needs VyOS 1.3 or newer here.")),
         OPENVPN: _Rule(
             since=(1, 4),
-            before="OpenVPN needs VyOS 1.4 or newer, which keeps certificates in its configuration.",
+            before=_("OpenVPN needs VyOS 1.4 or newer, which keeps certificates in its configuration."),
             transports=_PLAIN,
         ),
     },
     Platform.OPNSENSE: {
-        WIREGUARD: _Rule(since=(24, 1), before="WireGuard is part of OPNsense from 24.1 on. Upgrade the router first."),
+        WIREGUARD: _Rule(
+            since=(24, 1), before=_("WireGuard is part of OPNsense from 24.1 on. Upgrade the router first.")
+        ),
         OPENVPN: _Rule(
             since=(23, 7),
-            before="OpenVPN needs OPNsense 23.7 or newer, where instances came.",
+            before=_("OpenVPN needs OPNsense 23.7 or newer, where instances came."),
             note=_NO_TLS_CRYPT_V2,
             compat=True,
             transports=("tcp",),
@@ -112,12 +123,12 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
     Platform.PFSENSE: {
         WIREGUARD: _Rule(
             since=(2, 6),
-            before="The WireGuard package needs pfSense 2.6 or newer.",
-            note="Install the package WireGuard first (System, Package Manager).",
+            before=_("The WireGuard package needs pfSense 2.6 or newer."),
+            note=_("Install the package WireGuard first (System, Package Manager)."),
         ),
         OPENVPN: _Rule(
             since=(2, 5),
-            before="OpenVPN needs pfSense 2.5 or newer, for AES-256-GCM without a fallback.",
+            before=_("OpenVPN needs pfSense 2.5 or newer, for AES-256-GCM without a fallback."),
             note=_NO_TLS_CRYPT_V2,
             compat=True,
             transports=("tcp",),
@@ -125,11 +136,11 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
     },
     Platform.LINUX: {
         WIREGUARD: _Rule(),
-        OPENVPN: _Rule(note="OpenVPN 2.5 or newer.", transports=_PLAIN),
+        OPENVPN: _Rule(note=_("OpenVPN 2.5 or newer."), transports=_PLAIN),
     },
     Platform.OTHER: {
         WIREGUARD: _Rule(),
-        OPENVPN: _Rule(note="A client with tls-crypt-v2 is needed (OpenVPN 2.5 or newer).", transports=_PLAIN),
+        OPENVPN: _Rule(note=_("A client with tls-crypt-v2 is needed (OpenVPN 2.5 or newer)."), transports=_PLAIN),
     },
 }
 
@@ -142,14 +153,14 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
     rule = _RULES[Platform(platform)][protocol]
     since = ".".join(str(part) for part in rule.since)
     if rule.never:
-        return Capability(protocol, offered=False, reason=rule.never)
+        return Capability(protocol, offered=False, reason=str(rule.never))
     known = release_of(platform, version)
     if known and known < rule.since:
-        return Capability(protocol, offered=False, reason=rule.before, since=since)
+        return Capability(protocol, offered=False, reason=str(rule.before), since=since)
     return Capability(
         protocol,
         offered=True,
-        note=rule.note,
+        note=str(rule.note),
         since=since,
         compat=rule.compat,
         transports=rule.transports,

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from vpn.choices import Platform
 
 Version = tuple[int, ...]
@@ -56,7 +58,7 @@ def version_number(platform: str, text: str) -> str:
     Empty if the text holds no version of this platform.
     """
     naming = _NAMINGS.get(Platform(platform))
-    _, _, behind = text.casefold().partition(naming.name.casefold()) if naming else ("", "", "")
+    _before, _name, behind = text.casefold().partition(naming.name.casefold()) if naming else ("", "", "")
     for part in (behind, text):
         for found in _NUMBER.finditer(part):
             major = _numbers(found[1])[0]
@@ -87,21 +89,23 @@ def version_fault(platform: str, text: str) -> str:
         return ""
     other = _other_platform(platform, text)
     if other:
-        return f"This is a version of {other}. Choose {other} as what the router runs."
+        return _("This is a version of %(other)s. Choose %(other)s as what the router runs.") % {"other": other}
     naming = _NAMINGS.get(Platform(platform))
     if naming is None:
         return ""
     version = version_of(platform, text)
     if not version:
-        return (
-            f"No version of {naming.name} was understood in this. Enter it as the router shows it, such as "
-            f"{naming.example}, or leave it empty."
-        )
+        return _(
+            "No version of %(naming)s was understood in this. Enter it as the router shows it, such as %(example)s, "
+            "or leave it empty."
+        ) % {"naming": naming.name, "example": naming.example}
     major = _MAJOR.get(Platform(platform))
     if major is not None and version[0] != major:
         sibling = next((p for p, number in _MAJOR.items() if number == version[0]), None)
         return (
-            f"This version belongs to {sibling.label}." if sibling else f"RouterOS {major} versions begin with {major}."
+            _("This version belongs to %(sibling)s.") % {"sibling": sibling.label}
+            if sibling
+            else _("RouterOS %(major)s versions begin with %(major)s.") % {"major": major}
         )
     return ""
 

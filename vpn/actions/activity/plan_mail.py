@@ -42,19 +42,20 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
     """
     if plan.state == PlanState.WAITING:
         raise NotPossible(
-            "The portal is still working out whose profiles this change outdates.", next_step="Try again soon."
+            _("The portal is still working out whose profiles this change outdates."), next_step=_("Try again soon.")
         )
     if plan.outdated_dropped:
         raise NotPossible(
-            "The portal no longer stores whose profiles this change outdated.",
-            next_step="Mail the people of the newest change.",
+            _("The portal no longer stores whose profiles this change outdated."),
+            next_step=_("Mail the people of the newest change."),
         )
     organization_id = plan.instance.organization_id
     if plan.mail_requested_at is None and len(recipients_of(plan)) > left_today(organization_id):
         most = most_in_a_day(organization_id)
         raise NotPossible(
-            f"This organization may send {most:,} such mails in a day, and these would be more.",
-            next_step="Try again tomorrow.",
+            _("This organization may send %(most)s such mails in a day, and these would be more.")
+            % {"most": f"{most:,}"},
+            next_step=_("Try again tomorrow."),
         )
     with transaction.atomic():
         ChangePlan.objects.filter(pk=plan.pk, mail_requested_at=None).update(mail_requested_at=timezone.now())

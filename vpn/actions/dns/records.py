@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from vpn.choices import RecordType
 from vpn.constants import LONGEST_CNAME_CHAIN
@@ -28,8 +29,10 @@ class RecordFault:
     message: str
 
     def __str__(self) -> str:
-        named = f" “{self.name}”" if self.name else ""
-        return f"Record {self.number}{named}, {self.field}: {self.message}"
+        values = {"number": self.number, "name": self.name, "field": self.field, "message": self.message}
+        if self.name:
+            return _("Record %(number)s “%(name)s”, %(field)s: %(message)s") % values
+        return _("Record %(number)s, %(field)s: %(message)s") % values
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ class RecordCheck:
     def _row(self, number: int, record: Mapping[str, str]) -> Row:
         kind = record["type"].strip()
         if kind not in RecordType.values:
-            self._fault(number, "type", f"Choose one of {', '.join(RecordType.values)}.")
+            self._fault(
+                number, "type", _("Choose one of %(recordtype)s.") % {"recordtype": ", ".join(RecordType.values)}
+            )
             kind = ""
         return Row(self._name(number, record["name"]), kind, self._value(number, kind, record["value"]))
 
@@ -99,17 +104,21 @@ class RecordCheck:
         """Why the admin cannot use this name; empty if they can."""
         around = self.around
         if name == around.hub:
-            return f"{name} is the hub's own name: it always answers the hub's public address."
+            return _("%(name)s is the hub's own name: it always answers the hub's public address.") % {"name": name}
         if name in around.peers:
-            return f"{name} is the own name of a peer of this hub. Choose another one."
+            return _("%(name)s is the own name of a peer of this hub. Choose another one.") % {"name": name}
         if is_below(name, around.vpn_domain) and not is_below(name, around.hub):
-            return f"{name} belongs to another hub. Choose a name below {around.hub}, or outside {around.vpn_domain}."
+            return _("%(name)s belongs to another hub. Choose a name below %(hub)s, or outside %(vpn_domain)s.") % {
+                "name": name,
+                "hub": around.hub,
+                "vpn_domain": around.vpn_domain,
+            }
         for domain in around.domains:
             if is_below(name, domain):
-                return (
-                    f"{name} is in {domain}, which has its own servers. "
-                    "Add the record there, or remove the domain from the list."
-                )
+                return _(
+                    "%(name)s is in %(domain)s, which has its own servers. Add the record there, or remove the "
+                    "domain from the list."
+                ) % {"name": name, "domain": domain}
         return ""
 
     def _value(self, number: int, kind: str, text: str) -> str:
@@ -133,10 +142,17 @@ class RecordCheck:
             if not all((row.name, row.type, row.value)):
                 continue
             if first.setdefault(row, number) != number:
-                self._fault(number, "name", f"Row {first[row] + 1} is the same record. Remove one of them.")
+                self._fault(
+                    number,
+                    "name",
+                    _("Row %(first)s is the same record. Remove one of them.") % {"first": first[row] + 1},
+                )
             elif row.type == RecordType.CNAME and any(other != row for other in self.by_name[row.name]):
                 self._fault(
-                    number, "name", f"{row.name} has another record. A CNAME is the only one of its name (RFC 1034)."
+                    number,
+                    "name",
+                    _("%(row)s has another record. A CNAME is the only one of its name (RFC 1034).")
+                    % {"row": row.name},
                 )
 
     def _check_aliases(self) -> None:
@@ -152,10 +168,12 @@ class RecordCheck:
         target = row.value
         while True:
             if target in chain:
-                return f"This leads back to itself: {' → '.join([*chain, target])}."
+                return _("This leads back to itself: %(value)s.") % {"value": " → ".join([*chain, target])}
             chain.append(target)
             if len(chain) > LONGEST_CNAME_CHAIN + 1:
-                return f"At most {LONGEST_CNAME_CHAIN} aliases may follow one another. Point it closer to the address."
+                return _(
+                    "At most %(longest_cname_chain)s aliases may follow one another. Point it closer to the address."
+                ) % {"longest_cname_chain": LONGEST_CNAME_CHAIN}
             aliases = [other for other in self.by_name.get(target, ()) if other.type == RecordType.CNAME]
             if not aliases:
                 return "" if self._is_answered(target) else self._dead_end(target)
@@ -168,10 +186,10 @@ class RecordCheck:
         return name == self.around.hub or name in self.around.peers or name in self.by_name
 
     def _dead_end(self, name: str) -> str:
-        return (
-            f"The hub has no record of {name}, so the alias would resolve to nothing. Point it to another record "
-            f"here, to the name of a device or site, or to {self.around.hub}."
-        )
+        return _(
+            "The hub has no record of %(name)s, so the alias would resolve to nothing. Point it to another record "
+            "here, to the name of a device or site, or to %(hub)s."
+        ) % {"name": name, "hub": self.around.hub}
 
 
 def full_name(text: str, hub: str) -> str:

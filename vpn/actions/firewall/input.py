@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from portal.models import Group, Membership
 from vpn.choices import RuleAction, RuleProtocol
@@ -35,22 +37,24 @@ class RuleFault:
     message: str
 
     def __str__(self) -> str:
-        named = f" “{self.name}”" if self.name else ""
-        return f"Rule {self.number}{named}, {self.field}: {self.message}"
+        values = {"number": self.number, "name": self.name, "field": self.field, "message": self.message}
+        if self.name:
+            return _("Rule %(number)s “%(name)s”, %(field)s: %(message)s") % values
+        return _("Rule %(number)s, %(field)s: %(message)s") % values
 
 
 def cleaned_rule(number: int, given: RuleValues, faults: list[RuleFault]) -> RuleValues:
     """One rule from the entered values; its faults are added to `faults`."""
-    values, found = _cleaned(given)
+    values, found = _cleaned(given, get_language())
     if found:
         # An invalid name is not quoted: it may be too long, or hold control characters.
-        shown = "" if any(field == "name" for field, _ in found) else values.name
+        shown = "" if any(field == "name" for field, _message in found) else values.name
         faults += [RuleFault(number, shown, field, message) for field, message in found]
     return values
 
 
 @lru_cache(maxsize=4096)
-def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]]:
+def _cleaned(given: RuleValues, _language: str | None) -> tuple[RuleValues, tuple[tuple[str, str], ...]]:
     """The stored form of a rule and its faults. Cached, since it is needed again while a lock is held."""
     values: dict[str, str] = given._asdict()
     found: list[tuple[str, str]] = []
@@ -80,7 +84,12 @@ def missing_ends(organization_id: UUID, rules: Sequence[RuleValues]) -> list[Rul
     if not missing:
         return []
     return [
-        RuleFault(number, rule.name, field, f"There is no such {_WORDS[end.partition(':')[0]]} in this organization.")
+        RuleFault(
+            number,
+            rule.name,
+            field,
+            _("There is no such %(words)s in this organization.") % {"words": _WORDS[end.partition(":")[0]]},
+        )
         for number, rule in enumerate(rules, 1)
         for field in _ENDS
         if (end := getattr(rule, field)) in missing
@@ -114,7 +123,7 @@ def _name(text: str) -> str:
 
 def _one_of(text: str, choices: list[str]) -> str:
     if text not in choices:
-        raise ValidationError(f"Choose one of {', '.join(choices)}.")
+        raise ValidationError(_("Choose one of %(choices)s.") % {"choices": ", ".join(choices)})
     return text
 
 
@@ -126,11 +135,18 @@ def _mismatches(values: Mapping[str, str]) -> list[tuple[str, str]]:
         return [
             (
                 "destination",
-                f"The source is IPv{source} and this is not, so no packet can match. Use one address family.",
+                _("The source is IPv%(source)s and this is not, so no packet can match. Use one address family.")
+                % {"source": source},
             )
         ]
     family = {RuleProtocol.ICMP: 4, RuleProtocol.ICMPV6: 6}.get(RuleProtocol(values["protocol"]))
     if family and families and family not in families.values():
         other, network = (RuleProtocol.ICMPV6, "IPv6") if family == 4 else (RuleProtocol.ICMP, "IPv4")
-        return [("protocol", f"Choose {other.value}, as the rule names an {network} network.")]
+        return [
+            (
+                "protocol",
+                _("Choose %(value)s, as the rule names an %(network)s network.")
+                % {"value": other.value, "network": network},
+            )
+        ]
     return []

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -44,7 +45,10 @@ def cleaned_rules(instance: Instance, given: Sequence[RuleValues]) -> list[RuleV
     The caller holds the instance's lock, so no site, member or group of a rule can be deleted before it is saved.
     """
     if len(given) > MOST_RULES:
-        message = f"An instance has at most {MOST_RULES:,} rules; these are {len(given):,}."
+        message = _("An instance has at most %(most_rules)s rules; these are %(given)s.") % {
+            "most_rules": f"{MOST_RULES:,}",
+            "given": f"{len(given):,}",
+        }
         raise InvalidSettings({"firewall": [message]})
     faults: list[RuleFault] = []
     rules = [cleaned_rule(number, values, faults) for number, values in enumerate(given, 1)]

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.actions.operator import forget_instance as forget_operated
@@ -62,19 +63,22 @@ def create_instance(
     if pool:
         errors |= faults_of({"pool": (parse_pool, pool)})
     elif not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
-        errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
+        errors["pool_prefix"] = [
+            _("Choose a prefix length from %(min_pool_prefix)s to %(max_pool_prefix)s.")
+            % {"min_pool_prefix": MIN_POOL_PREFIX, "max_pool_prefix": MAX_POOL_PREFIX}
+        ]
     if closed := region.why_closed:
         errors["region"] = [closed]
     if errors:
         raise InvalidInput(errors)
-    for _ in range(_ATTEMPTS):
+    for _attempt in range(_ATTEMPTS):
         _refuse_taken_hostname(hostname, organization)
         try:
             wanted = parse_pool(pool) if pool else pool_prefix
             return _insert(organization, wanted, by, name=name, hostname=hostname, region=region)
         except IntegrityError:
             continue  # Another transaction took the hostname, the port or the pool first.
-    raise Conflict("Another instance was created at the same moment.", next_step="Please try again.")
+    raise Conflict(_("Another instance was created at the same moment."), next_step=_("Please try again."))
 
 
 def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal, **fields: Any) -> Instance:
@@ -122,13 +126,20 @@ def hostname_fault(hostname: str, organization: Organization) -> str:
 
 def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
     if Instance.objects.filter(hostname=hostname).exists():
-        raise Conflict(f"{hostname} is taken. Choose another hostname.", field="hostname", code="hostname-taken")
+        raise Conflict(
+            _("%(hostname)s is taken. Choose another hostname.") % {"hostname": hostname},
+            field="hostname",
+            code="hostname-taken",
+        )
     since = timezone.now() - timedelta(days=HOSTNAME_QUARANTINE_DAYS)
     released = ReleasedHostname.objects.filter(hostname=hostname, released_at__gt=since)
     if released.exclude(organization=organization).exists():
         raise Conflict(
-            f"{hostname} belonged to another organization until a short while ago, and its devices may still look for "
-            "it. Choose another hostname.",
+            _(
+                "%(hostname)s belonged to another organization until a short while ago, and its devices may still "
+                "look for it. Choose another hostname."
+            )
+            % {"hostname": hostname},
             field="hostname",
             code="hostname-taken",
         )
@@ -161,7 +172,7 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
             Instance.objects.filter(pk=locked.pk).update(failure="", asked_by=locked.asked_by)
             transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id, locked.region_id))
         else:
-            raise NotPossible("Nothing failed on this instance, so there is nothing to retry.")
+            raise NotPossible(_("Nothing failed on this instance, so there is nothing to retry."))
         acted(by, "retried", locked)
     return locked
 
@@ -195,10 +206,15 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
 def set_state(instance: Instance, state: InstanceState, *, by: Principal) -> None:
     """Change the state, guarded by the previous one; raises NotPossible where another process was first."""
     if state not in INSTANCE_TRANSITIONS[instance.state]:
-        raise NotPossible(f"An instance that is {instance.get_state_display().lower()} cannot become {state.label}.")
+        raise NotPossible(
+            _("An instance that is %(former)s cannot become %(state)s.")
+            % {"former": instance.get_state_display().lower(), "state": state.label}
+        )
     moved = Instance.objects.filter(pk=instance.pk, state=instance.state).update(state=state)
     if not moved:
-        raise NotPossible("Another user or the portal changed this instance at the same moment. Load the page again.")
+        raise NotPossible(
+            _("Another user or the portal changed this instance at the same moment. Load the page again.")
+        )
     instance.state = state
     acted(by, f"became {state.value}", instance)
 

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization
@@ -39,7 +40,9 @@ MOVABLE: Final = (InstanceState.READY, InstanceState.LOST)
 def move_instance(instance: Instance, region: Region, *, by: Principal) -> Instance:
     """Begin to move an instance to another region. Raises InvalidInput, Conflict or NotPossible."""
     if region.pk == instance.region_id:
-        raise InvalidInput.in_field("region", f"It runs in {region.name} already. To get another server, rebuild it.")
+        raise InvalidInput.in_field(
+            "region", _("It runs in %(region)s already. To get another server, rebuild it.") % {"region": region.name}
+        )
     if closed := region.why_closed:
         raise InvalidInput.in_field("region", closed)
     with transaction.atomic():
@@ -74,12 +77,12 @@ def cancel_move(instance: Instance, *, by: Principal) -> Instance:
         locked = lock_instance(instance.pk)
         if is_replacing(locked):
             raise NotPossible(
-                "The hub is being replaced on its server. That goes on by itself and cannot be cancelled."
+                _("The hub is being replaced on its server. That goes on by itself and cannot be cancelled.")
             )
         if not give_up_move(locked, by=by):
             if locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
-                raise NotPossible("The hub has switched already; what is left goes on by itself.")
-            raise NotPossible("This instance is not being moved or rebuilt.")
+                raise NotPossible(_("The hub has switched already; what is left goes on by itself."))
+            raise NotPossible(_("This instance is not being moved or rebuilt."))
         with one_act(by, "move cancelled", locked):
             cancel_operations(locked.operations.filter(kind__in=MOVES), failures.MOVE_CANCELLED.of(), by=by)
     return locked
@@ -198,10 +201,12 @@ def check_movable(instance: Instance, *, during_trial: bool = False) -> None:
         Move.objects.filter(instance=instance).exists()
         or instance.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists()
     ):
-        raise Conflict("This instance is being moved or rebuilt already.", code="move-under-way")
+        raise Conflict(_("This instance is being moved or rebuilt already."), code="move-under-way")
     if instance.state not in MOVABLE or instance.server is None:
         state = instance.get_state_display().lower()
-        raise NotPossible(f"An instance that is {state} cannot be moved or rebuilt. Wait until it is ready.")
+        raise NotPossible(
+            _("An instance that is %(state)s cannot be moved or rebuilt. Wait until it is ready.") % {"state": state}
+        )
     if instance.state == InstanceState.READY and not during_trial:
         # On a new server, a trial would begin anew. A lost hub is rebuilt even so.
         refuse_during_trial(instance)

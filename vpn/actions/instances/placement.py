@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
@@ -65,10 +66,10 @@ def place_instance(pk: UUID, *, by: Principal) -> Instance:
     In a cloud, one is ordered. It keeps its ports unless another instance on the server has them. No profile was
     delivered before. Raises Conflict or UnsealError.
     """
-    for _ in range(_ATTEMPTS):
+    for _attempt in range(_ATTEMPTS):
         with suppress(IntegrityError):  # Another transaction took the port first.
             return _place(pk, by)
-    raise Conflict("Other instances were placed at the same moment.", next_step="Please try again.")
+    raise Conflict(_("Other instances were placed at the same moment."), next_step=_("Please try again."))
 
 
 def _place(pk: UUID, by: Principal) -> Instance:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from portal.exceptions import Conflict
 from portal.models import Organization
@@ -64,12 +65,19 @@ def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
         return {}
     if not contains(pool, present):
         wider = present.supernet()
-        message = f"{pool} does not contain the present pool, {present}. Choose a wider one that does, such as {wider}."
+        message = _(
+            "%(pool)s does not contain the present pool, %(present)s. Choose a wider one that does, such as %(wider)s."
+        ) % {"pool": pool, "present": present, "wider": wider}
         raise InvalidSettings({"pool": [message]})
     _refuse_taken(locked.organization, pool, locked.server, except_instance=locked)
     inside = first_within(locked, pool) or _pushed_within(locked, pool)
     if inside is not None:
-        raise Conflict(f"{pool} contains {inside.network} of {inside.owner}.", field="pool", code="pool-taken")
+        raise Conflict(
+            _("%(pool)s contains %(network)s of %(owner)s.")
+            % {"pool": pool, "network": inside.network, "owner": inside.owner},
+            field="pool",
+            code="pool-taken",
+        )
     return {"pool_v4": str(pool), "pool_origin": str(locked.origin)}
 
 
@@ -78,11 +86,18 @@ def _refuse_taken(
 ) -> None:
     for other in _instances(organization):
         if other != except_instance and pool.overlaps(other.network_v4):
-            message = f"{pool} overlaps {other.pool_v4}, the pool of {other.name}. Choose another range."
+            message = _("%(pool)s overlaps %(pool_v4)s, the pool of %(other)s. Choose another range.") % {
+                "pool": pool,
+                "pool_v4": other.pool_v4,
+                "other": other.name,
+            }
             raise Conflict(message, field="pool", code="pool-taken")
     for endpoint in _endpoints(server):
         if overlaps(pool, endpoint):
-            message = f"{pool} contains {endpoint.network_address}, the hub's public address. Choose another range."
+            message = _("%(pool)s contains %(network_address)s, the hub's public address. Choose another range.") % {
+                "pool": pool,
+                "network_address": endpoint.network_address,
+            }
             raise Conflict(message, field="pool", code="pool-taken")
 
 
@@ -99,4 +114,4 @@ def _pushed_within(instance: Instance, pool: Network) -> Claim | None:
     former = trial.former["pushed_routes"] if trial is not None else []  # they may be back in a moment
     pushed = (parse_network(text) for text in (*instance.pushed_routes, *former))
     found = next((network for network in pushed if contains(pool, network)), None)
-    return Claim("the pushed routes", found) if found is not None else None
+    return Claim(_("the pushed routes"), found) if found is not None else None

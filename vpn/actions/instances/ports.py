@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import Conflict
 from vpn.constants import FIRST_PORT, LAST_PORT
 from vpn.models import Instance, Server
@@ -30,7 +32,9 @@ def free_port_base(server: Server | None, *, wanted: int | None = None, of: Inst
         return wanted
     free = [port for port in range(FIRST_PORT, LAST_PORT, _PORTS_EACH) if port not in taken]
     if not free:
-        raise Conflict("Every port of this server is taken.", code="ports-exhausted", next_step="Delete an instance.")
+        raise Conflict(
+            _("Every port of this server is taken."), code="ports-exhausted", next_step=_("Delete an instance.")
+        )
     return secrets.choice([port for port in free if port not in everywhere] or free)
 
 

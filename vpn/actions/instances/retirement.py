@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -88,7 +89,7 @@ def end_forwarding(instance: Instance, *, by: Principal) -> None:
     with transaction.atomic():
         locked = lock_instance(instance.pk)
         if not _end(locked):
-            raise NotPossible("No former server forwards to this hub.")
+            raise NotPossible(_("No former server forwards to this hub."))
         acted(by, "forwarding ended", locked)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput
@@ -53,7 +54,9 @@ def _allow(locked: Server, networks: list[str], by: Principal) -> None:
 
 def _cleaned(texts: Sequence[str]) -> list[str]:
     if len(texts) > MOST_SERVER_NETWORKS:
-        raise InvalidInput.in_field("networks", f"Name at most {MOST_SERVER_NETWORKS}.")
+        raise InvalidInput.in_field(
+            "networks", _("Name at most %(most_server_networks)s.") % {"most_server_networks": MOST_SERVER_NETWORKS}
+        )
     networks: dict[Network, None] = {}
     faults: list[str] = []
     for text in texts:

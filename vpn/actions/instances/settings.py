@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import one_act
 from portal.actions.quota import lock_organization, require_room
@@ -151,7 +152,9 @@ def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
 def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
     """The pushed routes as they are stored; raises InvalidSettings with the fault of each."""
     if len(texts) > MOST_PUSHED_ROUTES:
-        raise InvalidSettings({"pushed_routes": [f"Name at most {MOST_PUSHED_ROUTES}."]})
+        raise InvalidSettings(
+            {"pushed_routes": [_("Name at most %(most_pushed_routes)s.") % {"most_pushed_routes": MOST_PUSHED_ROUTES}]}
+        )
     faults: list[str] = []
     networks: dict[Network, None] = {}
     for text in texts:
@@ -174,16 +177,21 @@ def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[st
 def _nowhere(network: Network) -> str:
     private = private_part(network)
     if private is not None and not contains(private, network):
-        return f"{network} contains {private}, which no site advertises. Push only the parts that you need."
-    return (
-        f"No site advertises {network}, so the hub would drop it. Add it to a site, or ask the operator to allow it on "
-        "the server."
-    )
+        return _("%(network)s contains %(private)s, which no site advertises. Push only the parts that you need.") % {
+            "network": network,
+            "private": private,
+        }
+    return _(
+        "No site advertises %(network)s, so the hub would drop it. Add it to a site, or ask the operator to allow it "
+        "on the server."
+    ) % {"network": network}
 
 
 def _validate_policy(value: str) -> None:
     if value not in FirewallPolicy.values:
-        raise ValidationError(f"Choose one of {', '.join(FirewallPolicy.values)}.")
+        raise ValidationError(
+            _("Choose one of %(firewallpolicy)s.") % {"firewallpolicy": ", ".join(FirewallPolicy.values)}
+        )
 
 
 def _validate_flag(value: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import Conflict, NotPossible
 from portal.models import Principal
 from vpn.actions.instances.placement import with_room
@@ -50,14 +52,14 @@ def target_in(instance: Instance, region: Region, *, by: Principal) -> Target:
     forwarding = instance.retired_hubs.exclude(forwards_to=[]).filter(server__region=region).select_related("server")
     if (retired := forwarding.first()) is not None:
         raise NotPossible(
-            f"{retired.server.name} still forwards this hub's ports to where it runs now.",
-            next_step="End the forwarding on the Settings page first, or choose another region.",
+            _("%(server)s still forwards this hub's ports to where it runs now.") % {"server": retired.server.name},
+            next_step=_("End the forwarding on the Settings page first, or choose another region."),
         )
     raise Conflict(
-        f"{region.name} has no other server that is ready and has room.",
+        _("%(region)s has no other server that is ready and has room.") % {"region": region.name},
         field="region",
         code="no-server",
-        next_step="Choose another region, or ask the operator.",
+        next_step=_("Choose another region, or ask the operator."),
     )
 
 

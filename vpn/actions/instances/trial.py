@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput, NotPossible
@@ -41,36 +42,40 @@ def refuse_during_trial(locked: Instance, fields: Collection[str] = TRIED) -> No
     """Raise NotPossible if one of these settings is on trial."""
     if not TRIED.isdisjoint(fields) and ChangeTrial.objects.running().filter(instance=locked).exists():
         raise NotPossible(
-            "A change of this instance's firewall or routes is waiting for confirmation.",
+            _("A change of this instance's firewall or routes is waiting for confirmation."),
             code="trial-running",
-            next_step="Keep it or return to the former settings first.",
+            next_step=_("Keep it or return to the former settings first."),
         )
 
 
 def check_trial(locked: Instance, fields: Collection[str], seconds: int) -> None:
     """Raise InvalidInput or NotPossible if these settings cannot be tried for so many seconds."""
     if not SHORTEST <= seconds <= LONGEST:
-        raise InvalidInput.in_field(FIELD, f"Choose {SHORTEST} to {LONGEST:,} seconds.")
+        raise InvalidInput.in_field(
+            FIELD, _("Choose %(shortest)s to %(longest)s seconds.") % {"shortest": SHORTEST, "longest": f"{LONGEST:,}"}
+        )
     if others := sorted(set(fields) - TRIED):
         raise InvalidInput.in_field(
-            FIELD, f"Only the firewall and pushed routes return by themselves. Save {', '.join(others)} separately."
+            FIELD,
+            _("Only the firewall and pushed routes return by themselves. Save %(others)s separately.")
+            % {"others": ", ".join(others)},
         )
     if locked.state != InstanceState.READY or not locked.configured or locked.server is None:
         raise NotPossible(
-            "The hub is not ready, so it cannot return by itself.",
-            next_step="Wait until it is ready, or save without confirmation.",
+            _("The hub is not ready, so it cannot return by itself."),
+            next_step=_("Wait until it is ready, or save without confirmation."),
         )
     if Move.objects.filter(instance=locked).exists():
         raise NotPossible(
-            "This instance is being moved or rebuilt, and its new hub would try the change anew.",
+            _("This instance is being moved or rebuilt, and its new hub would try the change anew."),
             code="move-under-way",
-            next_step="Wait until that is done, or save without confirmation.",
+            next_step=_("Wait until that is done, or save without confirmation."),
         )
     if FEATURE not in (locked.server.agent_features or ()):
         raise NotPossible(
-            "The agent on this hub's server is of an older release and cannot return by itself. Nothing is saved.",
+            _("The agent on this hub's server is of an older release and cannot return by itself. Nothing is saved."),
             code="agent-too-old",
-            next_step="Ask the operator to update the server, or save without confirmation.",
+            next_step=_("Ask the operator to update the server, or save without confirmation."),
         )
 
 
@@ -99,13 +104,13 @@ def keep_change(instance: Instance, *, by: Principal) -> Instance:
         trial = _running(locked)
         if trial.ends_at is None:
             raise NotPossible(
-                "The hub has not applied this change yet.",
-                next_step="Wait until the page shows the time left, then keep the change.",
+                _("The hub has not applied this change yet."),
+                next_step=_("Wait until the page shows the time left, then keep the change."),
             )
         if trial.is_over():
             raise NotPossible(
-                "The time for confirming is over, and the hub returns to its former settings.",
-                next_step="Save the change again if you want it.",
+                _("The time for confirming is over, and the hub returns to its former settings."),
+                next_step=_("Save the change again if you want it."),
             )
         with (
             one_act(by, "change kept", locked) as act,
@@ -163,7 +168,7 @@ def _note_returned(pk: UUID, trial_id: UUID, *, by: Principal) -> None:
 def _running(locked: Instance) -> ChangeTrial:
     trial = ChangeTrial.objects.running().filter(instance=locked).first()
     if trial is None:
-        raise NotPossible("No change of this instance is waiting for confirmation.", code="no-trial")
+        raise NotPossible(_("No change of this instance is waiting for confirmation."), code="no-trial")
     return trial
 
 

@@ -11,6 +11,7 @@ from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.peers.use import days_faults
@@ -59,7 +60,10 @@ def checked_subnets(
     The caller holds the lock on the instance. `except_peer` is the peer that advertises them already.
     """
     if len(subnets) > MOST_SUBNETS:
-        message = f"A peer has at most {MOST_SUBNETS:,} subnets; these are {len(subnets):,}."
+        message = _("A peer has at most %(most_subnets)s subnets; these are %(subnets)s.") % {
+            "most_subnets": f"{MOST_SUBNETS:,}",
+            "subnets": f"{len(subnets):,}",
+        }
         raise InvalidInput.in_field("subnets", message)
     errors: list[str] = []
     networks: list[Network] = []
@@ -69,7 +73,7 @@ def checked_subnets(
         except ValidationError as error:
             errors += error.messages
     if errors or not networks:
-        raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
+        raise InvalidInput({"subnets": errors or [_("Name at least one subnet, such as 10.1.0.0/24.")]})
     advertised = {parse_network(text) for text in except_peer.subnets} if except_peer else set()
     faults = subnet_faults(
         networks,
@@ -99,8 +103,11 @@ def endpoint_faults(instance: Instance, networks: Iterable[Network]) -> list[str
     """
     endpoints = instance.server.endpoint_networks if instance.server is not None else ()
     return [
-        f"{network} is the hub's own public address. "
-        "Packets of the tunnel itself go there, so it cannot be routed into the tunnel. Leave it out."
+        _(
+            "%(network)s is the hub's own public address. Packets of the tunnel itself go there, so it cannot be "
+            "routed into the tunnel. Leave it out."
+        )
+        % {"network": network}
         for network in networks
         if network in endpoints
     ]
@@ -112,10 +119,10 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
     if peer.is_site:
         for field in ("route_all", "device", "expires_at", "unused_days"):
             if changes.get(field):
-                errors[field] = ["A site has none: this is for client peers."]
+                errors[field] = [_("A site has none: this is for client peers.")]
     else:
         if changes.get("subnets"):
-            errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
+            errors["subnets"] = [_("A client advertises no subnets: connect a site for that.")]
         if "device" in changes:
             changes["device"] = changes["device"].strip()
         # An unchanged expiry may be in the past.
@@ -141,7 +148,7 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
             except ValidationError as error:
                 errors[field] = error.messages
     if expires_at is not None and expires_at <= timezone.now():
-        errors["expires_at"] = ["Choose a time in the future."]
+        errors["expires_at"] = [_("Choose a time in the future.")]
     return errors
 
 
@@ -165,16 +172,17 @@ def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str =
     # Compared in Python, because SQLite folds the case of ASCII letters only.
     if _folded(device) in map(_folded, others.values_list("device", flat=True)):
         raise Conflict(
-            f"{peer.member.label} has a device called “{device}” on this instance already.",
+            _("%(member)s has a device called “%(device)s” on this instance already.")
+            % {"member": peer.member.label, "device": device},
             field="device",
             code="device-name-taken",
-            next_step="Choose another name.",
+            next_step=_("Choose another name."),
         )
 
 
 def protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
     """Why a protocol cannot be used; for a site, because of its router."""
     if protocol not in Protocol.values:
-        return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
+        return {"protocol": [_("Choose one of %(protocol)s.") % {"protocol": ", ".join(Protocol.values)}]}
     reason = site.why_not(protocol) if site is not None else ""
     return {"protocol": [reason]} if reason else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -55,7 +56,7 @@ def refuse_used_key(public_key: str, instance: Instance) -> None:
     """
     same_key = Q(public_key=public_key) | Q(former_public_key=public_key)
     if instance.peers.filter(same_key).exists() or public_key in {instance.public_key, PLACEHOLDER_KEY}:
-        raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
+        raise Conflict(_("Another peer of this instance uses this public key."), field="public_key", code="key-in-use")
 
 
 def renew_keys(peer: Peer, instance: Instance, public_key: str = "", *, by: Principal) -> None:
@@ -78,8 +79,8 @@ def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
     """
     if peer.key_custody == KeyCustody.DEVICE:
         raise NotPossible(
-            "This device made its own key, so the portal cannot renew it.",
-            next_step="Renew it in the browser of the device.",
+            _("This device made its own key, so the portal cannot renew it."),
+            next_step=_("Renew it in the browser of the device."),
         )
     return _rotate(peer, "", by)
 
@@ -92,7 +93,7 @@ def take_own_key(peer: Peer, public_key: str, *, by: Principal) -> Peer:
     or one over OpenVPN.
     """
     if peer.is_site or peer.is_openvpn:
-        raise NotPossible("Only a device's key for WireGuard is made in a browser.")
+        raise NotPossible(_("Only a device's key for WireGuard is made in a browser."))
     try:
         validate_wireguard_key(public_key)
     except ValidationError as error:
@@ -107,7 +108,7 @@ def _rotate(peer: Peer, public_key: str, by: Principal) -> Peer:
         fresh = fresh_peer(peer, locked)
         if public_key:
             if fresh.is_openvpn:
-                raise NotPossible("This peer changed to OpenVPN meanwhile.")
+                raise NotPossible(_("This peer changed to OpenVPN meanwhile."))
             refuse_used_key(public_key, locked)
         end_keys(fresh, locked, by=by)
         renew_keys(fresh, locked, public_key, by=by)
@@ -125,7 +126,7 @@ def renew_peer(peer: Peer, *, by: Principal) -> None:
     with changing(peer.instance_id, by=by, scope=Scope.PEERS) as locked:
         fresh = fresh_peer(peer, locked)
         if not fresh.is_openvpn:
-            raise NotPossible("This peer has no certificate.")
+            raise NotPossible(_("This peer has no certificate."))
         former_key = fresh.public_key
         certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)

@@ -9,6 +9,7 @@ from typing import Unpack
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
@@ -55,9 +56,9 @@ def create_client_peer(
     days = instance.organization.unused_days if isinstance(unused_days, Unused) else unused_days
     errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None) | days_faults(days)
     if public_key and protocol == Protocol.OPENVPN:
-        errors["public_key"] = ["Only WireGuard devices make their own key. Leave it empty for OpenVPN."]
+        errors["public_key"] = [_("Only WireGuard devices make their own key. Leave it empty for OpenVPN.")]
     if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
-        errors["user_id"] = ["Choose an active member of this organization."]
+        errors["user_id"] = [_("Choose an active member of this organization.")]
     if errors:
         raise InvalidInput(errors)
     change = planning.planned_change(instance.pk, by=by, scope=Scope.PEERS, is_noted=False)
@@ -94,7 +95,7 @@ def create_site_peer(
     overlap or the site is connected already, or QuotaReached."""
     errors = protocol_faults(protocol, site)
     if site.organization_id != instance.organization_id:
-        errors["site_id"] = ["Choose a site of this organization."]
+        errors["site_id"] = [_("Choose a site of this organization.")]
     if errors:
         raise InvalidInput(errors)
     prepare_networks(list(subnets) or site.subnets)
@@ -114,7 +115,9 @@ def _connect(
     with planning.planned_change(instance.pk, by=by, scope=Scope.PEERS) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
-                f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
+                _("%(site)s is connected to this instance already.") % {"site": site.name},
+                field="site_id",
+                code="site-connected",
             )
         peer = Peer(
             instance=locked,
@@ -149,7 +152,7 @@ def _holding(member: Membership) -> Iterator[None]:
         rows = Membership.objects.select_for_update(of=("self",), no_key=True)
         if not rows.filter(pk=member.pk).values_list("pk"):
             raise Conflict(
-                "This member was removed at this very moment.", field="user_id", next_step="Choose another one."
+                _("This member was removed at this very moment."), field="user_id", next_step=_("Choose another one.")
             )
         yield
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import NotPossible
 from vpn.models import Instance, Peer
 
@@ -12,6 +14,6 @@ def fresh_peer(peer: Peer, locked: Instance) -> Peer:
         Peer.objects.select_related("member__user", "site", "observation").filter(pk=peer.pk, instance=locked).first()
     )
     if fresh is None:
-        raise NotPossible("This peer was deleted meanwhile.")
+        raise NotPossible(_("This peer was deleted meanwhile."))
     fresh.instance = locked
     return fresh

@@ -16,6 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.exceptions import InvalidInput
 from portal.models import Group, Membership, Organization, Quota, Role
@@ -67,7 +68,7 @@ class Line:
     @property
     def role_label(self) -> str:
         """The role in words."""
-        return Role(self.role).label
+        return str(Role(self.role).label)
 
     @property
     def is_invited(self) -> bool:
@@ -101,12 +102,19 @@ class _Room:
 def read_lines(organization: Organization, text: str, defaults: Defaults) -> list[Line]:
     """The outcome of each line of the text, in its order. Raises InvalidInput for a text that is too long or empty."""
     if len(text) > MOST_CHARACTERS:
-        raise InvalidInput.in_field("lines", f"Paste at most {MOST_CHARACTERS:,} characters at once.")
+        raise InvalidInput.in_field(
+            "lines",
+            _("Paste at most %(most_characters)s characters at once.") % {"most_characters": f"{MOST_CHARACTERS:,}"},
+        )
     rows = list(_rows(text))
     if not rows:
-        raise InvalidInput.in_field("lines", "Paste at least one line with an email address.")
+        raise InvalidInput.in_field("lines", _("Paste at least one line with an email address."))
     if len(rows) > MOST_LINES:
-        raise InvalidInput.in_field("lines", f"These are {len(rows):,} people. Invite at most {MOST_LINES} at once.")
+        raise InvalidInput.in_field(
+            "lines",
+            _("These are %(rows)s people. Invite at most %(most_lines)s at once.")
+            % {"rows": f"{len(rows):,}", "most_lines": MOST_LINES},
+        )
     reader = _Reader(organization, defaults)
     return [reader.read(number, cells) for number, cells in rows]
 
@@ -126,7 +134,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, stripped
     except csv.Error:
         raise InvalidInput.in_field(
-            "lines", f"Line {reader.line_num} is no CSV: a quotation mark is not closed."
+            "lines", _("Line %(line_num)s is no CSV: a quotation mark is not closed.") % {"line_num": reader.line_num}
         ) from None
 
 
@@ -153,15 +161,17 @@ class _Reader:
             return Line(number, given["email"][:254], outcome=Outcome.INVALID, reason=reason)
         first = self._seen.setdefault(line.email, number)
         if first != number:
-            return self._as(line, Outcome.INVALID, f"Line {first} has this address already.")
+            return self._as(line, Outcome.INVALID, _("Line %(first)s has this address already.") % {"first": first})
         if line.email in self._here:
-            return self._as(line, Outcome.PRESENT, "They are a member, or invited, already.")
+            return self._as(line, Outcome.PRESENT, _("They are a member, or invited, already."))
         refusal = self._room.take()
         return self._as(line, Outcome.OVER_QUOTA, refusal) if refusal else line
 
     def _understood(self, number: int, given: dict[str, str], cells: list[str]) -> Line:
         if len(cells) > len(_COLUMNS) and any(cells[len(_COLUMNS) :]):
-            message = f"A line has at most {len(_COLUMNS)} values: address, name, role, groups, expiry."
+            message = _("A line has at most %(columns)s values: address, name, role, groups, expiry.") % {
+                "columns": len(_COLUMNS)
+            }
             raise InvalidInput.in_field("lines", message)
         groups = self._chosen_groups(given.get("groups", ""))
         return Line(
@@ -177,16 +187,18 @@ class _Reader:
     def _chosen_role(self, text: str) -> str:
         role = text.lower() or self._defaults.role
         if role == Role.OPERATOR:
-            raise InvalidInput.in_field("role", "Invite operators one by one: they need instances.")
+            raise InvalidInput.in_field("role", _("Invite operators one by one: they need instances."))
         if role not in ROLES:
-            raise InvalidInput.in_field("role", f"The role is one of {', '.join(ROLES)}.")
+            raise InvalidInput.in_field("role", _("The role is one of %(roles)s.") % {"roles": ", ".join(ROLES)})
         return Role(role).value
 
     def _chosen_groups(self, text: str) -> tuple[UUID, ...]:
         names = [name.strip() for name in text.split(_BETWEEN_GROUPS) if name.strip()]
         missing = [name for name in names if name.lower() not in self._groups]
         if missing:
-            raise InvalidInput.in_field("groups", f"There is no group called {', '.join(missing)}.")
+            raise InvalidInput.in_field(
+                "groups", _("There is no group called %(missing)s.") % {"missing": ", ".join(missing)}
+            )
         return tuple(self._groups[name.lower()].pk for name in names) if names else self._defaults.groups
 
     def _chosen_day(self, text: str) -> date | None:
@@ -195,7 +207,7 @@ class _Reader:
         try:
             return checked_day(date.fromisoformat(text))
         except ValueError:
-            raise InvalidInput.in_field("expiry", "Write the expiry as a date such as 2027-03-31.") from None
+            raise InvalidInput.in_field("expiry", _("Write the expiry as a date such as 2027-03-31.")) from None
 
     @staticmethod
     def _as(line: Line, outcome: Outcome, reason: str) -> Line:
@@ -206,5 +218,7 @@ def checked_day(day: date) -> date:
     """The last day of an invitation. Raises InvalidInput for one that is over, or too far away."""
     today = timezone.localdate()
     if not today <= day <= today + timedelta(days=MOST_DAYS):
-        raise InvalidInput.in_field("expiry", f"The expiry is a day from today to {MOST_DAYS} days from now.")
+        raise InvalidInput.in_field(
+            "expiry", _("The expiry is a day from today to %(most_days)s days from now.") % {"most_days": MOST_DAYS}
+        )
     return day

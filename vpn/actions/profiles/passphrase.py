@@ -7,6 +7,7 @@ from typing import Final
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import InvalidInput
@@ -29,7 +30,10 @@ def passphrase_hash(text: str) -> str:
     if not text:
         return ""
     if not LEAST_LENGTH <= len(text) <= MOST_LENGTH:
-        message = f"A passphrase has {LEAST_LENGTH} to {MOST_LENGTH} characters."
+        message = _("A passphrase has %(least_length)s to %(most_length)s characters.") % {
+            "least_length": LEAST_LENGTH,
+            "most_length": MOST_LENGTH,
+        }
         raise InvalidInput.in_field("passphrase", message)
     return make_password(text)
 
@@ -54,7 +58,7 @@ def prove_passphrase(link: ProfileLink, passphrase: str, browser_digest: str, *,
         return
     with transaction.atomic():
         acted(by, "passphrase refused", link.peer)
-        ended, _ = rows.filter(wrong_passphrases__gte=MOST_WRONG).delete()
+        ended, _by_model = rows.filter(wrong_passphrases__gte=MOST_WRONG).delete()
     if ended:
         raise LinkNotFound
     raise PassphraseWanted(is_wrong=True)

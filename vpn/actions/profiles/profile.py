@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.exceptions import NotPossible
@@ -79,7 +80,7 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
         with transaction.atomic():
             return _deliver(_lock(peer.pk, peer.instance_id), wanted, by, "delivered")
     except (Peer.DoesNotExist, Instance.DoesNotExist):
-        raise NotPossible("This peer was deleted meanwhile.") from None
+        raise NotPossible(_("This peer was deleted meanwhile.")) from None
 
 
 def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None, passphrase: str = "") -> tuple[str, int]:
@@ -161,7 +162,7 @@ def _redeem(
 
 
 def _spend(token: str) -> int:
-    spent, _ = _links(token).filter(browser_digest="").delete()
+    spent, _by_model = _links(token).filter(browser_digest="").delete()
     return spent
 
 
@@ -272,5 +273,7 @@ def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFi
     if not wanted.format:
         return next(iter(files.values()))
     if wanted.format not in files:
-        raise NotOffered("format", f"This peer has no file of this format. There are: {', '.join(files)}.")
+        raise NotOffered(
+            "format", _("This peer has no file of this format. There are: %(files)s.") % {"files": ", ".join(files)}
+        )
     return files[wanted.format]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import NotPossible
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer
@@ -23,7 +25,7 @@ class HubNotReady(NotPossible):
 
     def __init__(self, peer: Peer) -> None:
         instance = peer.instance
-        super().__init__("The hub does not have this peer yet.", code="hub-not-ready", next_step=_when(instance))
+        super().__init__(_("The hub does not have this peer yet."), code="hub-not-ready", next_step=_when(instance))
         self.peer_id = peer.pk
         self.may_come = instance.state not in {InstanceState.FAILED, InstanceState.LOST}
 
@@ -31,14 +33,14 @@ class HubNotReady(NotPossible):
 def _when(instance: Instance) -> str:
     """When the hub will have the peer, as far as is known."""
     if instance.state == InstanceState.FAILED:
-        return "The hub could not be created: an admin has to fix that first."
+        return _("The hub could not be created: an admin has to fix that first.")
     if instance.state == InstanceState.LOST:
-        return "The hub's server does not answer: an admin has to fix that first."
+        return _("The hub's server does not answer: an admin has to fix that first.")
     if instance.state != InstanceState.READY:
-        return "The hub is being created; try again in a few minutes."
+        return _("The hub is being created; try again in a few minutes.")
     if instance.failure:
-        return "The last changes did not reach it. The portal tries again by itself; an admin can see the cause."
-    return "The hub is being updated; try again in a moment."
+        return _("The last changes did not reach it. The portal tries again by itself; an admin can see the cause.")
+    return _("The hub is being updated; try again in a moment.")
 
 
 class PeerNotAdmitted(NotPossible):
@@ -46,9 +48,9 @@ class PeerNotAdmitted(NotPossible):
 
     def __init__(self) -> None:
         super().__init__(
-            "This peer is disabled or has expired, so its profile would not connect.",
+            _("This peer is disabled or has expired, so its profile would not connect."),
             code="peer-not-admitted",
-            next_step="Enable it first.",
+            next_step=_("Enable it first."),
         )
 
 
@@ -57,9 +59,9 @@ class KeyDestroyed(NotPossible):
 
     def __init__(self) -> None:
         super().__init__(
-            "This peer's private key was destroyed after delivery.",
+            _("This peer's private key was destroyed after delivery."),
             code="key-destroyed",
-            next_step="Renew its keys for a new profile.",
+            next_step=_("Renew its keys for a new profile."),
         )
 
 
@@ -68,7 +70,7 @@ class HubGoing(NotPossible):
 
     def __init__(self) -> None:
         super().__init__(
-            "This instance is being deleted, so the profile would not connect.", code="instance-being-deleted"
+            _("This instance is being deleted, so the profile would not connect."), code="instance-being-deleted"
         )
 
 

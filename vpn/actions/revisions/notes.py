@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import InvalidInput
 from vpn.models.revision import NOTE_LENGTH
 
@@ -30,5 +32,7 @@ def present_note() -> str:
 def _cleaned(text: str) -> str:
     note = " ".join(text.split())
     if len(note) > NOTE_LENGTH or not note.isprintable():
-        raise InvalidInput.in_field("note", f"Use at most {NOTE_LENGTH} characters, on one line.")
+        raise InvalidInput.in_field(
+            "note", _("Use at most %(note_length)s characters, on one line.") % {"note_length": NOTE_LENGTH}
+        )
     return note

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import one_act
 from portal.actions.quota import lock_organization
@@ -88,9 +89,9 @@ def _refuse_concurrent_edit(locked: Instance, seen: int | None) -> None:
     newest = Revision.objects.filter(instance=locked).values_list("number", flat=True).first()
     if seen is not None and seen != newest:
         raise NotPossible(
-            "Another user changed this meanwhile.",
+            _("Another user changed this meanwhile."),
             code="stale",
-            next_step="Nothing is changed yet. The plan below is a new one: read it before you go on.",
+            next_step=_("Nothing is changed yet. The plan below is a new one: read it before you go on."),
         )
 
 
@@ -103,8 +104,10 @@ def _restore(
     changes = _changes(locked, document, gone)
     saved = update_instance(locked, by=by, **changes)
     if saved.desired_generation == generation and saved.name == locked.name:
-        left = " What is left of it is there already." if gone else ""
-        raise NotPossible(f"Nothing differs from this revision, so there is nothing to return to.{left}")
+        left = _(" What is left of it is there already.") if gone else ""
+        raise NotPossible(
+            _("Nothing differs from this revision, so there is nothing to return to.%(left)s") % {"left": left}
+        )
     return saved
 
 
@@ -128,9 +131,10 @@ def _refuse_new_nesting(peer: Peer, subnets: list[str], document: Document) -> N
     for claim in claims_on(peer.instance, list(networks), confirmed=advertised, except_peer=peer):
         if claim.network not in known:
             raise Conflict(
-                f"{peer.label}: the subnets of this revision overlap {claim.network} of {claim.owner}.",
+                _("%(peer)s: the subnets of this revision overlap %(network)s of %(owner)s.")
+                % {"peer": peer.label, "network": claim.network, "owner": claim.owner},
                 code=SUBNET_NESTED,
-                next_step="Remove that subnet first, or change the sites one by one.",
+                next_step=_("Remove that subnet first, or change the sites one by one."),
             )
 
 
@@ -153,7 +157,9 @@ def _changes(locked: Instance, document: Document, gone: list[str]) -> dict[str,
     if "pushed_routes" in changes:
         changes["pushed_routes"] = _routes(locked, changes["pushed_routes"], gone)
     if document.settings["pool_v4"] != present.settings["pool_v4"]:
-        gone.append(f"The pool stays {present.settings['pool_v4']}: it cannot be made narrower.")
+        gone.append(
+            _("The pool stays %(settings)s: it cannot be made narrower.") % {"settings": present.settings["pool_v4"]}
+        )
     changes["firewall"] = _rules(locked, document, gone)
     changes["dns_custom"] = _records(locked, document, gone)
     return changes
@@ -164,8 +170,8 @@ def _gone_sites(locked: Instance, document: Document) -> list[str]:
     gone = sorted(document.names.get(f"site:{pk}", "a former site") for pk in document.sites if pk not in there)
     new = Site.objects.filter(pk__in=there - document.sites.keys()).order_by("name").values_list("name", flat=True)
     return [
-        *(f"{name} is not connected any more: its subnets are left out." for name in gone),
-        *(f"{name} was connected later: it keeps its subnets." for name in new),
+        *(_("%(name)s is not connected any more: its subnets are left out.") % {"name": name} for name in gone),
+        *(_("%(name)s was connected later: it keeps its subnets.") % {"name": name} for name in new),
     ]
 
 
@@ -176,7 +182,7 @@ def _routes(locked: Instance, routes: Iterable[str], gone: list[str]) -> list[st
         if text in locked.pushed_routes or way_of(locked, parse_network(text)) is not Way.NOWHERE:
             kept.append(text)
         else:
-            gone.append(f"The pushed route {text} is left out: no site advertises it any more.")
+            gone.append(_("The pushed route %(text)s is left out: no site advertises it any more.") % {"text": text})
     return kept
 
 
@@ -190,7 +196,10 @@ def _rules(locked: Instance, document: Document, gone: list[str]) -> list[dict[s
         rule, kind = document.rules[number - 1], _KINDS[end.partition(":")[0]]
         named = f" “{rule.name}”" if rule.name else ""
         what = f"{kind} {document.names[end]}" if end in document.names else kind
-        gone.append(f"Rule {number}{named} is left out: the {what} does not exist any more.")
+        gone.append(
+            _("Rule %(number)s%(named)s is left out: the %(what)s does not exist any more.")
+            % {"number": number, "named": named, "what": what}
+        )
     return [rule._asdict() for number, rule in enumerate(document.rules, 1) if number not in lost]
 
 
@@ -198,10 +207,13 @@ def _records(locked: Instance, document: Document, gone: list[str]) -> list[dict
     """The records but for aliases of names that the hub does not answer any more."""
     records, answered = list(document.records), {locked.full_hostname, *locked.peers.dns_names(locked)}
     while True:
-        names = answered | {name for name, _, _ in records}
+        names = answered | {name for name, _type, _value in records}
         kept = [one for one in records if one[1] != RecordType.CNAME or one[2] in names]
-        for name, _, target in sorted(set(records) - set(kept)):
-            gone.append(f"The record {name} is left out: {target}, to which it points, does not exist any more.")
+        for name, _type, target in sorted(set(records) - set(kept)):
+            gone.append(
+                _("The record %(name)s is left out: %(target)s, to which it points, does not exist any more.")
+                % {"name": name, "target": target}
+            )
         if len(kept) == len(records):
             return [{"name": name, "type": kind, "value": value} for name, kind, value in kept]
         records = kept

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.models import Principal
@@ -42,7 +43,7 @@ def claims_on(
     rows = PeerNetwork.objects.filter(pk__in=ids).select_related("peer__site").order_by("peer__created_at", "key")
     if except_peer is not None:
         rows = rows.exclude(peer=except_peer.pk)
-    return [Claim(f"the site {row.peer.label}", network_of(row.key)) for row in rows]
+    return [Claim(_("the site %(site)s") % {"site": row.peer.label}, network_of(row.key)) for row in rows]
 
 
 def first_within(instance: Instance, network: Network) -> Claim | None:
@@ -50,7 +51,7 @@ def first_within(instance: Instance, network: Network) -> Claim | None:
     first, last = keys_within(network)
     rows = PeerNetwork.objects.filter(instance=instance, key__gte=first, key__lte=last)
     row = rows.select_related("peer__site").order_by("key").first()
-    return Claim(f"the site {row.peer.label}", network_of(row.key)) if row is not None else None
+    return Claim(_("the site %(site)s") % {"site": row.peer.label}, network_of(row.key)) if row is not None else None
 
 
 def way_of(instance: Instance, route: Network) -> Way:

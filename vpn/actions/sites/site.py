@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
@@ -92,9 +93,9 @@ def delete_site(site: Site, *, by: Principal) -> None:
         names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
         if names:
             raise Conflict(
-                f"{locked.name} is still connected to {', '.join(names)}.",
+                _("%(locked)s is still connected to %(names)s.") % {"locked": locked.name, "names": ", ".join(names)},
                 code="site-in-use",
-                next_step="Delete its peer there first.",
+                next_step=_("Delete its peer there first."),
             )
         with one_act(by, "deleted", locked):
             forget_end(locked.organization_id, f"site:{locked.pk}", by=by)
@@ -116,15 +117,18 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
     if site.place != former_place and (site.latitude, site.longitude) in {former_point, (None, None)}:
         _locate(site, former_place, former_point)
     if not {"latitude", "longitude"} & errors.keys() and (site.latitude is None) != (site.longitude is None):
-        errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
+        errors["longitude" if site.longitude is None else "latitude"] = [_("Give both coordinates, or none.")]
     if site.platform not in Platform.values:
-        errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
+        errors["platform"] = [_("Choose one of %(platform)s.") % {"platform": ", ".join(Platform.values)}]
     else:
         errors |= _carried_already(site)
     if broad := [text for text in site.subnets if text not in former_subnets and is_broad(parse_network(text))]:
         errors.setdefault("subnets", []).append(
-            f"{', '.join(broad)} is a route through this router, not a subnet behind it. Leave it out here, and add "
-            "it to the site's peer on the instance that should use it."
+            _(
+                "%(broad)s is a route through this router, not a subnet behind it. Leave it out here, and add it to "
+                "the site's peer on the instance that should use it."
+            )
+            % {"broad": ", ".join(broad)}
         )
     if errors:
         raise InvalidInput(errors)
@@ -144,7 +148,9 @@ def _save(site: Site) -> None:
         with transaction.atomic():
             site.save()
     except IntegrityError:
-        raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
+        raise Conflict(
+            _("There is a site called %(site)s already.") % {"site": site.name}, field="name", code="name-taken"
+        ) from None
 
 
 def _carried_already(site: Site) -> dict[str, list[str]]:
@@ -163,7 +169,7 @@ def _cleaned(field: str, value: Any) -> Any:
     if field in {"latitude", "longitude"}:
         limit = 90 if field == "latitude" else 180
         if value is not None and not -limit <= value <= limit:
-            raise ValidationError(f"Degrees go from -{limit} to {limit}.")
+            raise ValidationError(_("Degrees go from -%(limit)s to %(limit)s.") % {"limit": limit})
         return value
     # A version pasted from a terminal may contain extra white space.
     text = " ".join(str(value).split()) if field == "platform_version" else str(value).strip()
@@ -171,13 +177,16 @@ def _cleaned(field: str, value: Any) -> Any:
     if field == "name":
         validate_label_text(text)
     elif longest and (len(text) > longest or not text.isprintable()):
-        raise ValidationError(f"Use at most {longest} characters, on one line.")
+        raise ValidationError(_("Use at most %(longest)s characters, on one line.") % {"longest": longest})
     return text
 
 
 def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
     if len(texts) > MOST_SUBNETS:
-        raise ValidationError(f"A site has at most {MOST_SUBNETS:,} subnets; these are {len(texts):,}.")
+        raise ValidationError(
+            _("A site has at most %(most_subnets)s subnets; these are %(texts)s.")
+            % {"most_subnets": f"{MOST_SUBNETS:,}", "texts": f"{len(texts):,}"}
+        )
     errors: list[str] = []
     networks: dict[str, None] = {}
     for text in texts:

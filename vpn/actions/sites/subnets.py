@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.actions.quota import require_room
@@ -36,7 +37,7 @@ def lock_site(pk: UUID, *more: UUID) -> Site:
     """
     site = Site.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if site is None:
-        raise Conflict("This site was just removed.", field="site_id", next_step="Choose another one.")
+        raise Conflict(_("This site was just removed."), field="site_id", next_step=_("Choose another one."))
     connected = Q(pk__in=Peer.objects.filter(site=pk).values("instance")) | Q(pk__in=more)
     rows = Instance.objects.filter(connected).order_by("pk")
     list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
@@ -132,12 +133,15 @@ def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequenc
     invalid: list[str] = []
     conflicts: dict[str, str] = {}
     for peer, subnets in moving:
-        where = f"On {peer.instance.name}: "
+        where = _("On %(instance)s:") % {"instance": peer.instance.name} + " "
         if wanted and not subnets:
             only = ", ".join(peer.subnets)
             invalid.append(
-                f"{where}this would leave the peer without subnets: it has only {only}. "
-                "Change or delete that peer first."
+                _(
+                    "%(where)sthis would leave the peer without subnets: it has only %(only)s. Change or delete that "
+                    "peer first."
+                )
+                % {"where": where, "only": only}
             )
             continue
         try:

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from portal.models import Membership, Principal
 from portal.web.client_address import parse_address
@@ -58,11 +60,15 @@ def shown_trial(instance: Instance) -> ShownTrial | None:
         return None
     return ShownTrial(
         is_running=False,
-        title="The last change was not confirmed, so the hub returned",
-        message=f"{_what(trial.changed)} The former settings apply again, on the hub and here.",
+        title=_("The last change was not confirmed, so the hub returned"),
+        message=_("%(changed)s The former settings apply again, on the hub and here.")
+        % {"changed": _what(trial.changed)},
         next_step=(
-            "If it cut you off, allow your own access first, then save it again. If nothing was wrong, save it again "
-            f"and confirm it within {span_words(trial.seconds)}."
+            _(
+                "If it cut you off, allow your own access first, then save it again. If nothing was wrong, save it "
+                "again and confirm it within %(seconds)s."
+            )
+            % {"seconds": span_words(trial.seconds)}
         ),
         returned_at=trial.returned_at,
     )
@@ -73,23 +79,26 @@ def _running(trial: ChangeTrial) -> ShownTrial:
     if trial.ends_at is None:
         return ShownTrial(
             is_running=True,
-            title="The hub is about to try a change",
-            message=f"{what} Saved by {asker}.",
-            next_step=f"Once it applies, {span_words(trial.seconds)} are left to confirm it.",
+            title=_("The hub is about to try a change"),
+            message=_("%(what)s Saved by %(asker)s.") % {"what": what, "asker": asker},
+            next_step=_("Once it applies, %(seconds)s are left to confirm it.")
+            % {"seconds": span_words(trial.seconds)},
         )
     if trial.is_over():
         return ShownTrial(
             is_running=True,
-            title="The time for confirming is over",
-            message=f"{what} Saved by {asker}.",
-            next_step="The hub returns to its former settings by itself. This page follows once the hub has said so.",
+            title=_("The time for confirming is over"),
+            message=_("%(what)s Saved by %(asker)s.") % {"what": what, "asker": asker},
+            next_step=_(
+                "The hub returns to its former settings by itself. This page follows once the hub has said so."
+            ),
         )
     left = math.ceil((trial.ends_at - timezone.now()).total_seconds())
     return ShownTrial(
         is_running=True,
-        title=f"Keep this change? {span_words(left)} left",
-        message=f"{what} Saved by {asker}.",
-        next_step="Check that everything needed still works. Without confirmation, the hub returns by itself.",
+        title=_("Keep this change? %(left)s left") % {"left": span_words(left)},
+        message=_("%(what)s Saved by %(asker)s.") % {"what": what, "asker": asker},
+        next_step=_("Check that everything needed still works. Without confirmation, the hub returns by itself."),
         may_keep=True,
     )
 
@@ -103,9 +112,9 @@ def span_words(seconds: int) -> str:
     """A span of time: "2 minutes", "1 min 52 s", "8 seconds"."""
     minutes, rest = divmod(seconds, 60)
     if not minutes:
-        return f"{rest} second{'s' if rest != 1 else ''}"
+        return ngettext("%(count)d second", "%(count)d seconds", rest) % {"count": rest}
     if not rest:
-        return f"{minutes} minute{'s' if minutes != 1 else ''}"
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
     return f"{minutes} min {rest} s"
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -31,7 +32,7 @@ def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
         return render(request, "vpn/activity/plan_mail.html", _context(plan))
     try:
         request_mail(plan, by=member.principal)
-        messages.success(request, "The people with outdated profiles are being mailed.")
+        messages.success(request, _("The people with outdated profiles are being mailed."))
     except NotPossible as refusal:
         messages.error(request, refusal.message)
     return redirect("instance_activity", pk=plan.instance_id)
@@ -58,7 +59,9 @@ def _context(plan: ChangePlan) -> dict[str, object]:
     return {
         "plan": plan,
         "instance": plan.instance,
-        "people": [(member, [peer.device or "a device without a name" for peer in peers]) for member, peers in people],
+        "people": [
+            (member, [peer.device or _("a device without a name") for peer in peers]) for member, peers in people
+        ],
         "is_asked": plan.mail_requested_at is not None,
         "is_shown": is_shown(),
         "unlisted": unlisted_profiles(plan),

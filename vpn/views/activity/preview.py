@@ -12,6 +12,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from portal.access import get_member
 from portal.audit.log import leave_out
@@ -113,7 +114,7 @@ def _faults(form: forms.Form) -> list[str]:
     """The form's faults, each with the name of its field; for a table (`rows`) with the row's number."""
     faults = _named_faults(form, "")
     for number, row in enumerate(getattr(form, "rows", ()), 1):
-        faults += _named_faults(row, f"Row {number}, ")
+        faults += _named_faults(row, _("Row %(number)s, ") % {"number": number})
     return faults
 
 

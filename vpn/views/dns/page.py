@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -43,7 +44,7 @@ def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
     if data is not None and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
         if not is_different or save_guarded(instance, form, partial(_refuse, form), by=member.principal):
-            messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
+            messages.success(request, "Saved." if is_different else _("Nothing was different, so nothing changed."))
             return redirect("instance_dns", pk=instance.pk)
     context = {"form": form, "is_rearranged": is_rearranged, **_names(request, member, instance)}
     return render_page(request, "vpn/dns/page.html", context, fragment="names")

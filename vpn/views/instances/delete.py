@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -27,6 +28,8 @@ def instance_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
         except Conflict as refusal:
             messages.error(request, refusal.message)
             return redirect("instance_settings", pk=pk)
-        messages.success(request, f"{instance.name} is being deleted. Its peers no longer connect.")
+        messages.success(
+            request, _("%(instance)s is being deleted. Its peers no longer connect.") % {"instance": instance.name}
+        )
         return redirect("instances")
     return render(request, "vpn/instances/delete.html", head_of(member, instance, "settings"))

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import get_member
@@ -74,7 +75,7 @@ def instance_name_check(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Look at the public name now, as after its records were made by hand."""
     member = get_member(request)
     check_name(get_instance(member, pk, write=True), by=member.principal)
-    messages.success(request, "The name is checked within a few seconds.")
+    messages.success(request, _("The name is checked within a few seconds."))
     return redirect("instance_settings", pk=pk)
 
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -19,10 +21,10 @@ from vpn.models import ChangeTrial, Instance
 from vpn.presenters.instances.trial import TrialChoice, is_through, shown_trial, span_words
 
 _ACTS = {
-    "keep": (keep_change, "The change is confirmed and stays."),
-    "return": (return_change, "The former settings are back. The hub follows within seconds."),
+    "keep": (keep_change, gettext_lazy("The change is confirmed and stays.")),
+    "return": (return_change, gettext_lazy("The former settings are back. The hub follows within seconds.")),
 }
-NOTHING: Final = "Nothing was different, so nothing changed."
+NOTHING: Final = gettext_lazy("Nothing was different, so nothing changed.")
 _TABS = {"routing", "dns", "firewall", "settings", "activity"}
 
 
@@ -40,7 +42,7 @@ def instance_trial(request: HttpRequest, pk: UUID) -> HttpResponse:
         return render(request, "vpn/instances/trial.html", context)
     asked = request.POST.get("act", "")
     if asked not in _ACTS:
-        messages.error(request, "Choose whether to keep the change or to return.")
+        messages.error(request, _("Choose whether to keep the change or to return."))
         return redirect(page, pk=pk)
     act, done = _ACTS[asked]
     try:
@@ -67,8 +69,10 @@ def saved_words(instance: Instance, former: ChangeTrial | None, seconds: int | N
     What was sent may be written otherwise and mean the same, so that nothing is on trial.
     """
     if seconds is not None and ChangeTrial.objects.running().filter(instance=instance).first() == former:
-        return NOTHING
-    return "Saved." if seconds is None else f"Saved. Confirm it within {span_words(seconds)}, or the hub returns."
+        return str(NOTHING)
+    if seconds is None:
+        return _("Saved.")
+    return _("Saved. Confirm it within %(seconds)s, or the hub returns.") % {"seconds": span_words(seconds)}
 
 
 def choice_of(request: HttpRequest, member: Membership, instance: Instance) -> TrialChoice | None:

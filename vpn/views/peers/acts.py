@@ -32,6 +32,7 @@ class Act:
     """An act that is confirmed once: the verb of button, heading and message, and its meaning."""
 
     verb: str | Promise
+    # With "{}" for the peer's name, like the question.
     done: str | Promise
     question: str | Promise
     run: Callable[[Peer, Principal], object]
@@ -94,7 +95,7 @@ def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
         act.run(peer, member.principal)
     except (Conflict, InvalidInput) as refusal:
         return render(request, "vpn/peers/confirm.html", {**context, "refusal": str(refusal)}, status=409)
-    messages.success(request, f"{label}: {act.done}")
+    messages.success(request, str(act.done).format(label))
     if act is _REMOVE:
         return redirect("my")
     if act is _DELETE:
@@ -106,53 +107,61 @@ def _stops(peer: Peer) -> list[str]:
     """What ends with this peer's tunnel."""
     lines = []
     if peer.is_connected:
-        lines.append("It is connected now; its connection ends within seconds.")
+        lines.append(_("It is connected now; its connection ends within seconds."))
     if peer.is_site:
         networks = merged_networks(peer.subnets)
-        named = ", ".join(networks) if len(networks) <= _NETWORKS_NAMED else f"{len(networks)} networks"
-        lines.append(f"Nothing behind its router can be reached through the VPN any more: {named}.")
-        lines.append("The site reaches neither the other sites nor the clients.")
+        named = (
+            ", ".join(networks)
+            if len(networks) <= _NETWORKS_NAMED
+            else _("%(count)s networks") % {"count": len(networks)}
+        )
+        lines.append(
+            _("Nothing behind its router can be reached through the VPN any more: %(named)s.") % {"named": named}
+        )
+        lines.append(_("The site reaches neither the other sites nor the clients."))
     else:
-        lines.append("The device reaches nothing behind the hub any more.")
+        lines.append(_("The device reaches nothing behind the hub any more."))
         if peer.route_all:
             lines.append(
-                "All its traffic goes through the VPN: while the tunnel is switched on, it has no internet either."
+                _("All its traffic goes through the VPN: while the tunnel is switched on, it has no internet either.")
             )
     return lines
 
 
 def _afterwards_deleted(peer: Peer) -> str:
-    rest = "The site itself stays under Sites." if peer.is_site else "To connect the device again, add it anew."
-    return f"Its keys and its profile end for good; this cannot be undone. {rest}"
+    rest = _("The site itself stays under Sites.") if peer.is_site else _("To connect the device again, add it anew.")
+    return _("Its keys and its profile end for good; this cannot be undone.") + f" {rest}"
 
 
 _DISABLE = Act(
-    verb="Disable",
-    done="disabled.",
-    question="Disable {}?",
+    verb=gettext_lazy("Disable"),
+    done=gettext_lazy("{}: disabled."),
+    question=gettext_lazy("Disable {}?"),
     run=lambda peer, by: update_peer(peer, by=by, enabled=False),
-    afterwards=lambda peer: "Its keys and addresses stay: once enabled again, the same profile works.",
+    afterwards=lambda peer: _("Its keys and addresses stay: once enabled again, the same profile works."),
 )
 _ENABLE = Act(
-    verb="Enable",
-    done="enabled.",
-    question="Enable {}?",
+    verb=gettext_lazy("Enable"),
+    done=gettext_lazy("{}: enabled."),
+    question=gettext_lazy("Enable {}?"),
     run=lambda peer, by: update_peer(peer, by=by, enabled=True),
-    afterwards=lambda peer: "The hub lets it in again, with the profile that it has.",
+    afterwards=lambda peer: _("The hub lets it in again, with the profile that it has."),
     dangerous=False,
 )
 _ROTATE = Act(
-    verb="Renew keys",
-    done="keys renewed. Fetch the new profile.",
-    question="Renew the keys of {}?",
+    verb=gettext_lazy("Renew keys"),
+    done=gettext_lazy("{}: keys renewed. Fetch the new profile."),
+    question=gettext_lazy("Renew the keys of {}?"),
     run=lambda peer, by: rotate_keys(peer, by=by),
-    afterwards=lambda peer: "The profile that it has, and share links to it, end. It works again with a new profile.",
+    afterwards=lambda peer: _(
+        "The profile that it has, and share links to it, end. It works again with a new profile."
+    ),
     for_owner=True,
 )
 _DELETE = Act(
-    verb="Delete peer",
-    done="deleted.",
-    question="Delete the peer {}?",
+    verb=gettext_lazy("Delete peer"),
+    done=gettext_lazy("{}: deleted."),
+    question=gettext_lazy("Delete the peer {}?"),
     run=lambda peer, by: delete_peer(peer, by=by),
     afterwards=_afterwards_deleted,
     for_owner=True,
@@ -161,7 +170,7 @@ _DELETE = Act(
 _REMOVE = replace(
     _DELETE,
     verb=gettext_lazy("Remove device"),
-    done=gettext_lazy("removed."),
+    done=gettext_lazy("{}: removed."),
     question=gettext_lazy("Remove {}?"),
     afterwards=lambda peer: _(
         "Its keys and its profile end for good. Whether you can add it again depends on what your admins allow."
@@ -169,7 +178,7 @@ _REMOVE = replace(
 )
 _LOST = Act(
     verb=gettext_lazy("Report as lost"),
-    done=gettext_lazy("reported as lost. It is shut out, and the admins are told."),
+    done=gettext_lazy("{}: reported as lost. It is shut out, and the admins are told."),
     question=gettext_lazy("Is {} lost?"),
     run=lambda peer, by: report_lost(peer, by=by),
     afterwards=lambda peer: _(

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -54,7 +55,7 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         peer = _create_client(instance, form, member)
         if peer is not None:
-            messages.success(request, f"{peer.label} was added.")
+            messages.success(request, _("%(peer)s was added.") % {"peer": peer.label})
             return redirect("peer", pk=peer.pk)
     return render(request, "vpn/peers/create_client.html", context)
 
@@ -77,7 +78,7 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     if data is not None and form.is_valid():
         peer = _create_site_peer(member, instance, form)
         if peer is not None:
-            messages.success(request, f"{peer.label} was added.")
+            messages.success(request, _("%(peer)s was added.") % {"peer": peer.label})
             warn_about_subnets(request, peer)
             return redirect("peer", pk=peer.pk)
     # The parts that the form reloads during editing: what the chosen router supports, and the subnets behind it.

@@ -11,6 +11,8 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -30,7 +32,7 @@ from vpn.presenters.dns.name_notes import noting_names
 from vpn.views.activity.preview import is_preview, show_preview
 from vpn.views.peers.create import warn_about_subnets
 
-_NEW_KEYS = " Its keys are new, and so is its profile: fetch it and import it in place of the old one."
+_NEW_KEYS = gettext_lazy(" Its keys are new, and so is its profile: fetch it and import it in place of the old one.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -71,8 +73,9 @@ def _shared(member: Membership, peer: Peer) -> dict[str, Any]:
 def _outcome(saved: Peer, generation: int, protocol: str) -> str:
     """The message after saving, from the peer's previous generation and protocol."""
     if saved.changed_generation == generation:
-        return "Nothing was different, so nothing changed."
-    return f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}"
+        return _("Nothing was different, so nothing changed.")
+    words = _("%(peer)s was saved.") % {"peer": saved.label}
+    return words if saved.protocol == protocol else f"{words}{_NEW_KEYS}"
 
 
 def _save(peer: Peer, form: forms.Form, member: Membership) -> Peer | None:

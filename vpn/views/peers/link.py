@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
@@ -36,7 +37,7 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method != "POST":
         return redirect("peer", pk=pk)
     if not may_fetch_profile(member, peer):
-        raise PermissionDenied("Only admins and its owner can share this profile.")
+        raise PermissionDenied(_("Only admins and its owner can share this profile."))
     passphrase = request.POST.get("passphrase", "")
     try:
         link, seconds = _new_link(peer, member, passphrase)
@@ -54,7 +55,7 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
         "link": link,
         "until": min(until, peer.key_due_at or until),
         "has_passphrase": bool(passphrase.strip()),
-        "qr": qr.image(link, title="QR code of the link"),
+        "qr": qr.image(link, title=_("QR code of the link")),
     }
     return never_stored(render(request, "vpn/peers/link.html", context))
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
@@ -31,7 +32,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method != "POST":
         return redirect("peer", pk=pk)
     if not may_fetch_profile(member, peer):
-        raise PermissionDenied("Only admins and its owner can fetch this profile.")
+        raise PermissionDenied(_("Only admins and its owner can fetch this profile."))
     try:
         delivery = deliver_profile(peer, Wanted(family=asked_family(request)), by=member.principal)
     except Conflict as refusal:

@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
@@ -130,7 +131,9 @@ def _offer_context(request: HttpRequest, link: ProfileLink) -> dict[str, object]
 def _wanted(request: HttpRequest, link: ProfileLink, refusal: PassphraseWanted) -> HttpResponse:
     """The page of the link once more, which asks for the passphrase."""
     if prefers_text(request):
-        return HttpResponse("This link asks for a passphrase.\n", status=403, content_type="text/plain; charset=utf-8")
+        return HttpResponse(
+            _("This link asks for a passphrase.\n"), status=403, content_type="text/plain; charset=utf-8"
+        )
     context = _offer_context(request, link) | {"is_wrong": refusal.is_wrong}
     return render(request, "vpn/profiles/shared_offer.html", context, status=403)
 
@@ -179,19 +182,19 @@ def _ended(request: HttpRequest) -> HttpResponse:
     try:
         count_wrong("wrong-share-token", request)
     except Refusal as refusal:
-        context = {"heading": "Too many attempts", "words": refusal.message}
+        context = {"heading": _("Too many attempts"), "words": refusal.message}
         response = _said(request, context, status=429)
         response.headers["Retry-After"] = (refusal.headers or {}).get("Retry-After", "60")
         return response
-    words = (
+    words = _(
         "A link shows its profile within an hour, and then for a while to the browser that opened it. A newer link to "
         "the same profile ends it."
     )
-    return _said(request, {"heading": "This link has ended", "words": words, "ended": True}, status=404)
+    return _said(request, {"heading": _("This link has ended"), "words": words, "ended": True}, status=404)
 
 
 def _not_yet(request: HttpRequest, refusal: HubNotReady) -> HttpResponse:
-    context = {"heading": "The profile is not ready yet", "words": refusal.message, **not_ready(refusal)}
+    context = {"heading": _("The profile is not ready yet"), "words": refusal.message, **not_ready(refusal)}
     return wait_for_hub(request, refusal, _said(request, context, status=503))
 
 

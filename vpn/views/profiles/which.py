@@ -7,6 +7,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
@@ -24,6 +25,6 @@ def which_profile(request: HttpRequest) -> HttpResponse:
         return render(request, "vpn/profiles/which.html")
     sent = [request.POST.get(name, "") for name in ("mark", "digest", "host")]
     if not all(map(_DIGEST.fullmatch, sent)):
-        return HttpResponse("Send three digests.", status=422, content_type="text/plain; charset=utf-8")
+        return HttpResponse(_("Send three digests."), status=422, content_type="text/plain; charset=utf-8")
     answer = find_profile(member, Digests(*sent))
     return never_stored(render(request, "vpn/profiles/which_answer.html", {"answer": answer}))

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_member
@@ -80,7 +81,7 @@ def revision_return(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         refusal = _return(request, member, instance, revision, form)
         if not refusal:
-            messages.success(request, f"Returned to revision {revision.number}.")
+            messages.success(request, _("Returned to revision %(number)s.") % {"number": revision.number})
             return redirect("instance_revisions", pk=instance.pk)
     elif request.method != "POST":
         leave_out(request)

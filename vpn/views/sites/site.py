@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin, get_member, get_reader
@@ -89,7 +90,7 @@ def site_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         site = _create(member, form)
         if site is not None:
-            messages.success(request, f"{site.name} was added. Connect it to an instance next.")
+            messages.success(request, _("%(site)s was added. Connect it to an instance next.") % {"site": site.name})
             return redirect("site", pk=site.pk)
     return render(request, "vpn/sites/create.html", {"form": form})
 
@@ -118,7 +119,7 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
         change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form, member.principal))
         return show_preview(request, "vpn/sites/page.html", context, form, change, refuse=refuse, notes=notes)
     if request.method == "POST" and form.is_valid() and _update(found, form, member.principal):
-        messages.success(request, f"{form.cleaned_data['name']} was saved.")
+        messages.success(request, _("%(site)s was saved.") % {"site": form.cleaned_data["name"]})
         for warning in subnet_warnings_for(form.cleaned_data["subnets"]):
             messages.warning(request, warning)
         return redirect("site", pk=pk)
@@ -137,7 +138,7 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
         delete_site(found, by=member.principal)
     except Conflict as refusal:
         return render(request, "vpn/sites/delete.html", {"site": found, "refusal": refusal.message}, status=409)
-    messages.success(request, f"{found.name} was deleted.")
+    messages.success(request, _("%(found)s was deleted.") % {"found": found.name})
     return redirect("sites")
 
 

@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_member, get_reader
@@ -56,7 +57,7 @@ def token_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         revoke_token(token, by=member.principal)
         note("token_revoked", request, token=pk)
-        messages.success(request, f"{token.name or 'The token'} is revoked.")
+        messages.success(request, _("%(token)s is revoked.") % {"token": token.name or _("The token")})
         return redirect(back)
     return render(request, "vpn/tokens/revoke.html", {"token": token, "back": back})
 
@@ -66,7 +67,7 @@ def _get_token(member: Membership, pk: UUID) -> ApiToken:
     token = get_object_or_404(found, pk=pk, membership__organization=member.organization_id)
     if token.membership_id != member.pk and not member.is_admin:
         if member.sees_everything:
-            raise PermissionDenied("Only admins can revoke this.")
+            raise PermissionDenied(_("Only admins can revoke this."))
         raise Http404
     return token
 
