@@ -13,7 +13,7 @@ from heroicons.templatetags import heroicons
 ROOT = Path(__file__).resolve().parent.parent
 SPRITE = ROOT / "static" / "images" / "icons.svg"
 TAG = re.compile(r'{% heroicon_(\w+) "([\w-]+)"')
-ROOM = re.compile(r'Room\("[^"]+", "\w+", "([\w-]+)"')
+ROOM = re.compile(r'Room\(_\("[^"]+"\), "\w+", "([\w-]+)"')
 # What a symbol takes over from the package's <svg>; the size is the page's.
 KEPT = ("viewBox", "fill", "stroke", "stroke-width")
 
