@@ -163,7 +163,12 @@ def _connect(member: Membership, provider: SignInProvider, arrival: Arrival, by:
 
 
 def _is_untouched(member: Membership) -> bool:
-    """Return True if nobody has ever signed in to the account, which belongs to this organization alone."""
+    """Return True if nobody has ever signed in to the account, which belongs to this organization alone.
+
+    An active member may have neither password nor identity: the provider by which they joined was removed.
+    """
+    if member.state != MembershipState.INVITED:
+        return False
     if member.user.has_usable_password() or member.user.is_staff or shares_account(member):
         return False
     if ProviderIdentity.objects.filter(membership__user=member.user_id).exists():

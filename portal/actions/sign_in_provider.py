@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization
 from portal.audit.fields import values_of
 from portal.exceptions import InvalidInput, NotPossible
-from portal.models import Group, Organization, Principal, ProviderGroup, SignInProvider
+from portal.models import Group, Organization, Principal, ProviderGroup, ProviderIdentity, SignInProvider
 from portal.models.sign_in_provider import THEIR_GROUP_LENGTH
 from portal.web.public_fetch import url_fault
 
@@ -41,6 +42,9 @@ def save_provider(
             raise InvalidInput.in_field("issuer", fault)
         if found is None and not secret:
             raise InvalidInput.in_field("client_secret", _("Enter the client secret."))
+        if found is not None and not secret and found.issuer != wanted["issuer"]:
+            # The new issuer names the address to which the secret is sent.
+            raise InvalidInput.in_field("client_secret", _("Enter the client secret for the new issuer."))
         pairs = _cleaned_mapping(organization, mapping)
         if found is None:
             _write(provider, wanted, secret, pairs)
@@ -72,6 +76,8 @@ def switch_provider(provider: SignInProvider, *, enabled: bool, by: Principal) -
         before = values_of(fresh)
         fresh.enabled = enabled
         fresh.save(update_fields=["enabled"])
+        if not enabled:
+            _end_sessions(fresh)
         acted(by, "switched on" if enabled else "switched off", fresh, before=before)
 
 
@@ -92,6 +98,7 @@ def note_refusal(provider: SignInProvider, fault: str, *, by: Principal) -> None
 def _write(provider: SignInProvider, wanted: Mapping[str, Any], secret: str, pairs: set[tuple[str, Any]]) -> None:
     if any(getattr(provider, name) != wanted[name] for name in _CLIENT):
         provider.tried_at, provider.enabled = None, False
+        _end_sessions(provider)
     for name, value in wanted.items():
         setattr(provider, name, value)
     if secret:
@@ -102,6 +109,15 @@ def _write(provider: SignInProvider, wanted: Mapping[str, Any], secret: str, pai
         ProviderGroup.objects.bulk_create(
             ProviderGroup(provider=provider, name=name, group_id=group) for name, group in sorted(pairs)
         )
+
+
+def _end_sessions(provider: SignInProvider) -> None:
+    """End them for good: a session names its identity, which gets another id.
+
+    Otherwise they would count again once the provider is switched on.
+    """
+    for pk in list(provider.identities.values_list("pk", flat=True)):
+        ProviderIdentity.objects.filter(pk=pk).update(id=uuid.uuid4())
 
 
 def _cleaned_domains(domains: Iterable[str], *, may_join: bool) -> list[str]:

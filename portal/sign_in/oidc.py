@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from portal.models import SignInProvider
-from portal.web.public_fetch import FetchFault, fetch, url_fault
+from portal.web.public_fetch import FetchFault, fetch, in_turn, url_fault
 
 # Seconds for which a discovery document and keys are used again.
 _KEPT: Final = 600
@@ -31,6 +31,10 @@ _ALGORITHMS: Final = {
     "OKP": ["EdDSA"],
 }
 _KNOWN: Final = frozenset(name for names in _ALGORITHMS.values() for name in names)
+# What makes a public key, by its kind. Private parts are left out: by them, PyJWT would factor a modulus of any size.
+_PUBLIC: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+# Letters of one part: 8192 bits in base64.
+_LONGEST_PART: Final = 1366
 _CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 
@@ -53,7 +57,7 @@ def discover(provider: SignInProvider, *, anew: bool = False) -> Metadata:
     """The provider's endpoints. Raises ProviderFault."""
     document = _kept(provider, "metadata", f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration", anew=anew)
     if document.get("issuer") != provider.issuer:
-        said = str(document.get("issuer", ""))[:200]
+        said = printable(str(document.get("issuer", ""))[:200])
         raise ProviderFault(_("The provider calls itself “%s”. Enter exactly that as the issuer.") % said)
     if "code" not in _texts(document.get("response_types_supported", ["code"])):
         raise ProviderFault(_("The provider does not offer the authorization code flow."))
@@ -69,8 +73,10 @@ def discover(provider: SignInProvider, *, anew: bool = False) -> Metadata:
     )
 
 
-def authorization_url(provider: SignInProvider, back: str, *, state: str, nonce: str, verifier: str) -> str:
-    """Where the browser signs in. Raises ProviderFault."""
+def authorization_url(
+    provider: SignInProvider, back: str, *, state: str, nonce: str, verifier: str, anew: bool = False
+) -> str:
+    """Where the browser signs in; with `anew`, by what the provider says now. Raises ProviderFault."""
     digest = hashlib.sha256(verifier.encode()).digest()
     scopes = dict.fromkeys(["openid", "email", "profile", *provider.scopes.split()])
     query = {
@@ -83,7 +89,7 @@ def authorization_url(provider: SignInProvider, back: str, *, state: str, nonce:
         "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
     }
-    page = discover(provider).authorization_endpoint
+    page = discover(provider, anew=anew).authorization_endpoint
     return f"{page}{'&' if urlsplit(page).query else '?'}{urlencode(query)}"
 
 
@@ -97,7 +103,7 @@ def claims_of_code(provider: SignInProvider, code: str, back: str, *, nonce: str
     else:
         pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.client_secret)}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    status, answer = _read(metadata.token_endpoint, form=form, headers=headers)
+    status, answer = _read(provider, metadata.token_endpoint, form=form, headers=headers)
     if status != 200 or not isinstance(answer.get("id_token"), str):
         raise ProviderFault(_("The provider did not accept client id, secret or code (%s).") % _said(answer, status))
     claims = verified_claims(provider, answer["id_token"], nonce=nonce)
@@ -125,7 +131,7 @@ def verified_claims(provider: SignInProvider, token: str, *, nonce: str) -> dict
         raise ProviderFault(_("The token is of another issuer.")) from None
     except jwt.InvalidAudienceError:
         raise ProviderFault(_("The token is for another client.")) from None
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
         raise ProviderFault(_("The provider's token is not signed by one of its keys.")) from None
     _check_further(provider, claims, nonce)
     return claims
@@ -133,7 +139,7 @@ def verified_claims(provider: SignInProvider, token: str, *, nonce: str) -> dict
 
 def _check_further(provider: SignInProvider, claims: dict[str, Any], nonce: str) -> None:
     said = claims.get("nonce")
-    if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
+    if not isinstance(said, str) or not said.isascii() or not hmac.compare_digest(said, nonce):
         raise ProviderFault(_("The token belongs to another sign-in."))
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     party = claims.get("azp", provider.client_id if len(audiences) == 1 else None)
@@ -156,8 +162,16 @@ def _key_of(provider: SignInProvider, header: dict[str, Any]) -> Any:
             if header.get("kid") in {None, one.get("kid")}:
                 found.append(one)
         if len(found) == 1:
-            return jwt.PyJWK(found[0])
+            return jwt.PyJWK(_public_key(found[0]))
     raise ValueError("no key")
+
+
+def _public_key(key: dict[str, Any]) -> dict[str, str]:
+    """The public parts of a key, as JSON Web Key. Raises ValueError for none, and for one that takes long to use."""
+    parts = {name: key[name] for name in _PUBLIC[key["kty"]]}
+    if not all(isinstance(part, str) and 0 < len(part) <= _LONGEST_PART for part in parts.values()):
+        raise ValueError("no public key")
+    return {"kty": key["kty"], **parts}
 
 
 def _completed(provider: SignInProvider, metadata: Metadata, claims: dict[str, Any], access: Any) -> dict[str, Any]:
@@ -167,9 +181,12 @@ def _completed(provider: SignInProvider, metadata: Metadata, claims: dict[str, A
         return claims
     if not access.isascii() or not access.isprintable():
         return claims
-    status, more = _read(metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access}"})
+    status, more = _read(provider, metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access}"})
     if status != 200 or more.get("sub") != claims["sub"]:
         raise ProviderFault(_("The provider's userinfo endpoint did not answer for this person."))
+    if more.get("email") != claims.get("email", more.get("email")):
+        # It has verified another address than the token names.
+        more.pop("email_verified", None)
     return {**more, **claims}
 
 
@@ -177,16 +194,17 @@ def _kept(provider: SignInProvider, what: str, url: str, *, anew: bool) -> dict[
     name = f"provider:{provider.pk}:{what}:{hashlib.sha256(url.encode()).hexdigest()[:32]}"
     found = None if anew else cache.get(name)
     if not isinstance(found, dict):
-        status, found = _read(url)
+        status, found = _read(provider, url)
         if status != 200:
             raise ProviderFault(_("%(url)s was not found (%(status)s).") % {"url": url, "status": status})
         cache.set(name, found, _KEPT)
     return found
 
 
-def _read(url: str, **how: Any) -> tuple[int, dict[str, Any]]:
+def _read(provider: SignInProvider, url: str, **how: Any) -> tuple[int, dict[str, Any]]:
     try:
-        return fetch(url, **how)
+        with in_turn(str(provider.organization_id)):
+            return fetch(url, **how)
     except FetchFault as fault:
         raise ProviderFault(str(fault)) from fault
 
@@ -198,6 +216,11 @@ def _endpoint(document: dict[str, Any], name: str) -> str:
     if fault := url_fault(url):
         raise ProviderFault(f"{name}: {fault}")
     return url
+
+
+def printable(text: str) -> str:
+    """The text without what neither a page nor a database takes: control characters, halves of surrogate pairs."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _texts(value: Any) -> list[str]:

@@ -74,7 +74,7 @@ def begin(request: HttpRequest, provider: SignInProvider, *, purpose: str) -> st
     if is_limited(request, "provider_begin", organization=provider.organization_id):
         raise TooMany(_("Too many attempts. Wait a few minutes, then try again."))
     flow = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
-    page = authorization_url(provider, return_address(provider), **flow)
+    page = authorization_url(provider, return_address(provider), **flow, anew=purpose == "try")
     request.session[_FLOW_KEY] = {**flow, "provider": str(provider.pk), "purpose": purpose, "at": time.time()}
     return page
 

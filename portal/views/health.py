@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from portal.access import checks_itself
+from portal.access import checks_itself, is_by_provider
 from portal.database import why_no_write
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _noted(name: str, path: str) -> str:
 
 def _details(request: HttpRequest) -> dict[str, object]:
     """The details for staff; empty for anyone else. Without a session there is no query."""
-    if not (request.user.is_authenticated and request.user.is_staff):
+    if not (request.user.is_authenticated and request.user.is_staff) or is_by_provider(request):
         return {}
     return {name: import_string(path)() for name, path in settings.HEALTH_DETAILS.items()}
 

@@ -28,7 +28,7 @@ from portal.audit.log import note_sometimes
 from portal.exceptions import Conflict
 from portal.forms.sign_in_provider import OrganizationNameForm
 from portal.models import Membership, Principal, SignInProvider, User
-from portal.sign_in.oidc import ProviderFault
+from portal.sign_in.oidc import ProviderFault, printable
 from portal.sign_in.provider_flow import (
     ARRIVAL_KEY,
     TRIED_KEY,
@@ -49,6 +49,8 @@ from portal.views.failure import too_often
 # The last organization whose provider signed in here; it gives no access.
 COOKIE: Final = "sign_in_through"
 _MAX_AGE: Final = 180 * 24 * 3600  # seconds
+# By Sec-Fetch-Site: the person clicked on a page of the portal, or typed the address.
+_FROM_HERE: Final = frozenset({"same-origin", "none"})
 _STRANGER: Final = Principal.device(name="an unknown client")
 
 
@@ -76,8 +78,14 @@ def sign_in_organization(request: HttpRequest, slug: str) -> HttpResponse:
 @login_not_required
 @checks_itself
 def sign_in_begin(request: HttpRequest, slug: str) -> HttpResponse:
-    """Go to the provider's page."""
+    """Go to the provider's page.
+
+    A link of another site leads to the organization's page first. Otherwise any site could sign its visitors in to an
+    organization whose provider answers without asking them, in place of their own account.
+    """
     provider = _enabled(slug)
+    if request.headers.get("Sec-Fetch-Site", "none") not in _FROM_HERE:
+        return redirect("sign_in_organization", slug=slug)
     try:
         return redirect(begin(request, provider, purpose="sign in"))
     except ProviderFault as fault:
@@ -169,9 +177,9 @@ def _said(returned: Returned) -> dict[str, Any]:
     address = returned.claims.get("email")
     return {
         "subject": arrival.subject,
-        "email": str(address)[:254] if address else "",
+        "email": printable(str(address)[:254]) if address else "",
         "is_verified": bool(arrival.email),
-        "groups": arrival.groups[:50],
+        "groups": [printable(name) for name in arrival.groups[:50]],
     }
 
 

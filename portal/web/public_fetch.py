@@ -11,7 +11,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, NamedTuple
@@ -26,6 +28,9 @@ _CONNECT_SECONDS: Final = 3.0
 _MOST_BYTES: Final = 256 * 1024
 _MOST_ADDRESSES: Final = 4
 _AT_ONCE: Final = threading.BoundedSemaphore(4)
+_AT_ONCE_FOR_ONE: Final = 2
+_reading: Final[Counter[str]] = Counter()
+_turn: Final = threading.Condition()
 _GLOBAL_V6: Final = IPv6Network("2000::/3")
 # Tunnels to an IPv4 address within the address: Teredo and 6to4. Nobody serves from there.
 _TUNNELS: Final = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))
@@ -94,6 +99,26 @@ def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[s
         return _fetch(url, form, dict(headers or {}))
     finally:
         _AT_ONCE.release()
+
+
+@contextmanager
+def in_turn(reader: str) -> Iterator[None]:
+    """Let one reader, such as an organization, take half of the simultaneous reads at most. Raises FetchFault.
+
+    Otherwise a provider that answers slowly would keep all other organizations out.
+    """
+    with _turn:
+        if not _turn.wait_for(lambda: _reading[reader] < _AT_ONCE_FOR_ONE, timeout=1):
+            raise FetchFault(_("The portal is reading from this provider. Try again in a few seconds."))
+        _reading[reader] += 1
+    try:
+        yield
+    finally:
+        with _turn:
+            _reading[reader] -= 1
+            if not _reading[reader]:
+                del _reading[reader]
+            _turn.notify_all()
 
 
 def _private() -> str:

@@ -179,3 +179,25 @@ def test_the_chooser_leads_to_the_page_of_the_organization(admin: Membership) ->
     assert browser.get("/sign-in/", {"organization": "ACME"})["Location"] == "/sign-in/acme/"
     assert browser.get("/sign-in/acme/").status_code == 200
     assert browser.get("/sign-in/nobody/").status_code == 404
+
+
+def test_a_new_issuer_is_not_told_the_former_secret(admin_browser: Client) -> None:
+    admin_browser.post(PAGE, FORM)
+    other = {**FORM, "issuer": "https://other.example.com", "client_secret": ""}
+    assert "Enter the client secret for the new issuer" in admin_browser.post(PAGE, other).content.decode()
+    assert SignInProvider.objects.get().issuer == ISSUER
+
+
+def test_a_try_reads_what_the_provider_says_now(admin_browser: Client, bent: BentProvider) -> None:
+    admin_browser.post(PAGE, FORM)
+    bent.discovery = {"issuer": "https://other.example.com"}
+    admin_browser.get(f"{PAGE}try/")
+    bent.discovery = {}
+    assert admin_browser.get(f"{PAGE}try/")["Location"].startswith(f"{ISSUER}/authorize?")
+
+
+def test_a_try_shows_what_is_no_text(admin_browser: Client, bent: BentProvider) -> None:
+    admin_browser.post(PAGE, {**FORM, "groups_claim": "groups"})
+    bent.claims = {"email": "a\ud800", "groups": ["\udfff\x00"]}
+    sign_in_by(bent, admin_browser, f"{PAGE}try/")
+    assert "a�" in admin_browser.get(PAGE).content.decode()

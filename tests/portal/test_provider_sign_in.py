@@ -10,6 +10,7 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import LazySettings
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -192,6 +193,55 @@ def test_a_token_of_another_key_is_refused(bent: BentProvider, provider: SignInP
     assert "not signed" in refusal(bent)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        # With "d" alone, PyJWT factors the modulus: minutes, for one of 32768 bits.
+        {"kty": "RSA", "n": "z" * 5461 + "w", "e": "AQAB", "d": "x" * 5461},
+        {"kty": "RSA", "n": "z" * 1367, "e": "AQAB"},
+        {"kty": "RSA", "n": "", "e": "AQAB"},
+        {"kty": "RSA", "n": 5, "e": "AQAB"},
+        {"kty": "RSA"},
+        {"kty": "EC", "crv": ["P-256"], "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": "AA"},
+    ],
+)
+def test_a_key_that_is_none_or_is_slow_to_use_signs_nothing(
+    bent: BentProvider, provider: SignInProvider, key: dict[str, Any]
+) -> None:
+    bent.keys["keys"] = [{**key, "kid": "one"}]
+    begun = time.process_time()
+    assert "not signed" in refusal(bent)
+    assert time.process_time() - begun < 5
+
+
+def test_private_parts_of_a_key_are_not_read(bent: BentProvider, through: Client) -> None:
+    bent.keys["keys"][0]["d"] = "AQAB"
+    cache.clear()
+    assert sign_in_by(bent, Client(), GO)["Location"] == "/my/"
+
+
+def test_what_is_no_text_or_number_is_refused(bent: BentProvider, provider: SignInProvider) -> None:
+    bent.claims = {"nonce": "\ud800"}
+    assert "another sign-in" in refusal(bent)
+    bent.claims = {"nbf": float("inf")}
+    assert "not signed" in refusal(bent)
+    cache.clear()
+    bent.discovery = {"issuer": "\ud800\x00"}
+    browser = Client()
+    assert browser.get(GO).status_code == 403
+    assert "calls itself “��”" in JournalEntry.objects.order_by("id").last().details["fault"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("site", "leaves"), [("cross-site", False), ("same-site", False), ("same-origin", True), ("none", True)]
+)
+def test_another_site_begins_no_sign_in(bent: BentProvider, through: Client, site: str, leaves: bool) -> None:
+    """Otherwise an organization's provider that asks nobody would replace the account of a visitor by another one."""
+    answer = Client().get(GO, headers={"sec-fetch-site": site})
+    assert answer["Location"].startswith(f"{ISSUER}/authorize?" if leaves else "/sign-in/acme/")
+
+
 def test_a_new_key_of_the_provider_is_read_once_more(bent: BentProvider, through: Client) -> None:
     fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     bent.signing_key, bent.header = fresh, {"kid": "two"}
@@ -328,6 +378,33 @@ def test_who_has_no_verified_address_of_the_domain_does_not_join(
     sign_in_by(bent, browser, GO)
     assert "cannot join" in browser.post(CONFIRM).content.decode()
     assert not User.objects.filter(email__startswith="new@").exists()
+
+
+def test_userinfo_verifies_no_other_address_than_its_own(bent: BentProvider, member: Membership) -> None:
+    a_provider(member.organization, may_join=True, domains=["example.org"], groups_claim="groups")
+    bent.claims = {"email": "boss@example.org", "email_verified": None, "groups": None}
+    bent.userinfo, browser = {"email": "new@example.org", "email_verified": True}, Client()
+    sign_in_by(bent, browser, GO)
+    assert "none that the provider has verified" in browser.get(CONFIRM).content.decode()
+    bent.userinfo, browser = {"email": "boss@example.org", "email_verified": True}, Client()
+    sign_in_by(bent, browser, GO)
+    assert "none that the provider has verified" not in browser.get(CONFIRM).content.decode()
+
+
+def test_a_member_without_any_means_is_not_taken_over_by_their_address(bent: BentProvider, member: Membership) -> None:
+    """They joined by a provider that was removed, and have no password."""
+    former = a_provider(member.organization, may_join=True, domains=["example.org"])
+    bent.claims, browser = {"email": "new@example.org"}, Client()
+    sign_in_by(bent, browser, GO)
+    browser.post(CONFIRM)
+    made = Membership.objects.get(user__email="new@example.org")
+    change_member(made, role=Role.ADMIN, by=BY)
+    delete_provider(former, by=BY)
+    a_provider(member.organization, may_join=True, domains=["example.org"])
+    bent.claims, browser = {"email": "new@example.org", "sub": "mallory"}, Client()
+    sign_in_by(bent, browser, GO)
+    assert "cannot join" in browser.post(CONFIRM).content.decode()
+    assert not ProviderIdentity.objects.exists()
 
 
 def test_nobody_joins_unless_the_admin_allows_it(bent: BentProvider, provider: SignInProvider) -> None:
@@ -470,6 +547,20 @@ def test_its_sessions_end_with_it(through: Client, provider: SignInProvider, mem
     assert "does not count any more" in through.get(OWN_MEANS).content.decode()
 
 
+def test_switching_it_on_again_revives_no_session(
+    bent: BentProvider, through: Client, provider: SignInProvider
+) -> None:
+    for enabled in (False, True):
+        switch_provider(provider, enabled=enabled, by=BY)
+    assert through.get("/my/")["Location"] == OWN_MEANS
+    assert sign_in_by(bent, Client(), GO)["Location"] == "/my/", "the connection stays"
+
+
+def test_health_tells_it_no_details(through: Client, member: Membership) -> None:
+    User.objects.filter(pk=member.user_id).update(is_staff=True)
+    assert through.get("/healthz").json().keys() == Client().get("/healthz").json().keys()
+
+
 def test_an_account_page_disconnects(bent: BentProvider, provider: SignInProvider, member: Membership) -> None:
     connected(provider, member)
     browser = signed_in(member.user)
@@ -563,3 +654,15 @@ def test_a_waiting_sign_in_by_the_provider_does_not_become_an_own_one(
     browser.post("/accounts/login/", {"login": other.user.email, "password": PASSWORD})
     browser.post("/accounts/second-factor/", {"code": code_of(key)})
     assert browser.session.get("_auth_user_id") != str(member.user_id) or browser.get("/accounts/").status_code == 302
+
+
+def test_a_waiting_sign_in_ends_with_the_connection(
+    bent: BentProvider, provider: SignInProvider, member: Membership
+) -> None:
+    connected(provider, member)
+    key, browser = give_app(member.user), Client()
+    sign_in_by(bent, browser, GO)
+    disconnect_identity(member, by=BY)
+    answer = browser.post("/accounts/second-factor/", {"code": code_of(key)})
+    assert answer["Location"] == "/accounts/login/"
+    assert "_auth_user_id" not in browser.session

@@ -19,7 +19,7 @@ from django.conf import LazySettings
 
 from portal.configuration.networks import parse_networks
 from portal.web import public_fetch
-from portal.web.public_fetch import FetchFault, fetch, is_public, url_fault
+from portal.web.public_fetch import FetchFault, fetch, in_turn, is_public, url_fault
 
 PRIVATE = [
     *("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1", "192.0.0.1"),  # noqa: S104
@@ -251,3 +251,13 @@ def test_reads_at_the_same_time_are_limited(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(public_fetch, "_AT_ONCE", threading.BoundedSemaphore(1))
     with public_fetch._AT_ONCE, pytest.raises(FetchFault, match="Try again in a few seconds"):
         fetch("https://1.1.1.1/")
+
+
+def test_one_reader_takes_half_of_the_reads() -> None:
+    with in_turn("slow"), in_turn("slow"):
+        with in_turn("other"):
+            pass
+        with pytest.raises(FetchFault, match="Try again"), in_turn("slow"):
+            raise AssertionError("a third one reads")
+    with in_turn("slow"):
+        pass
