@@ -124,12 +124,14 @@ def test_who_is_deactivated_gets_none(device: Peer, member: Membership) -> None:
     assert not sent()
 
 
-@pytest.mark.parametrize("act", ["disable", "delete"])
+@pytest.mark.parametrize("act", ["disable", "delete", "use"])
 def test_what_changes_before_it_is_sent_sends_none(act: str, device: Peer) -> None:
-    ends(device, 3)
+    ends(device, 3, unused=30)
     assert remind(5.0, by=BY)
     if act == "disable":
         update_peer(device, enabled=False, by=BY)
+    elif act == "use":
+        ends(device, 31, unused=30)
     else:
         delete_peer(device, by=BY)
     assert not sent()

@@ -60,7 +60,7 @@ def reminder_message(mail: QueuedMail) -> EmailMessage:
     """The mail. Raises NotPossible if the device does not end soon any more."""
     found = Peer.objects.admitted().select_related("member__user", "instance__organization")
     peer = found.filter(pk=mail.notice).first()
-    if peer is None or peer.member is None or peer.ends_at is None:
+    if peer is None or peer.member is None or peer.ends_at is None or peer.ends_at != peer.reminded_for:
         raise NotPossible(_("The device has no end to remind of any more."))
     with in_language_of(peer.member.user):
         return _message(mail, peer, peer.ends_at)

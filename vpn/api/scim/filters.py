@@ -12,6 +12,8 @@ from vpn.api.scim.faults import Fault
 OPERATORS: Final = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
 MOST_COMPARISONS: Final = 50
 _DEEPEST: Final = 20
+# SQLite refuses patterns of more than 50,000 bytes.
+_LONGEST: Final = 10_000
 _CORE: Final = re.compile(r"urn:ietf:params:scim:schemas:core:2\.0:(?:user|group):", re.IGNORECASE)
 _TOKEN: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[()\[\]]|[^\s()\[\]"]+)')
 _NAME: Final = re.compile(r"(?:urn:[\w.:-]+:)?[a-z$][\w$-]*(?:\.[a-z$][\w$-]*)?", re.IGNORECASE)
@@ -91,6 +93,19 @@ def parse_path(text: str) -> Path:
     return Path(f"{schema}{colon}{name}", items, part)
 
 
+def comparisons_in(node: Node | None) -> int:
+    """How many comparisons a condition has."""
+    match node:
+        case None:
+            return 0
+        case Compare():
+            return 1
+        case Not(inner) | Within(_, inner):
+            return comparisons_in(inner)
+        case Every(parts) | Some(parts):
+            return sum(map(comparisons_in, parts))
+
+
 class _Parser:
     def __init__(self, text: str, kind: str) -> None:
         self.kind, self.at, self.comparisons = kind, 0, 0
@@ -101,7 +116,7 @@ class _Parser:
         while match := _TOKEN.match(text, at):
             found.append(match[1])
             at = match.end()
-        if text[at:].strip() or "\0" in text:
+        if text[at:].strip() or "\0" in text or len(text) > _LONGEST:
             self.refuse()
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -151,9 +151,10 @@ def _compares(present: Any, operator: str, value: Any) -> bool:
 def _parsed(value: Any) -> datetime | None:
     try:
         at = parse_datetime(value) if isinstance(value, str) else None
-    except ValueError:
+        # In UTC, the first and last hours of the calendar are out of range.
+        return None if at is None or is_naive(at) else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if at is None or is_naive(at) else at
 
 
 def _wrong(operator: str) -> Fault:

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from vpn.api.scim.bodies import Shape, as_items
 from vpn.api.scim.faults import Fault
-from vpn.api.scim.filters import Path, parse_path
+from vpn.api.scim.filters import Path, comparisons_in, parse_path
 from vpn.api.scim.matching import item_matches
 
 Document = dict[str, Any]
+# How many items of lists all operations of a request may look at: some seconds of work, in which it holds the
+# organization's lock. A comparison takes longer than a look.
+_MOST_LOOKS: Final = 5_000_000
+_COMPARISON: Final = 4
 
 
 def patch(document: Document, operations: Iterable[Mapping[str, Any]], shape: Shape) -> Document:
     """Apply the operations to a document of all kept attributes. Raises the fault; the document changes in place."""
+    looks = 0
     for operation in operations:
         # Entra ID sends "Add".
         what, path, value = str(operation.get("op", "")).lower(), operation.get("path"), operation.get("value")
         if what not in {"add", "replace", "remove"}:
             raise Fault(400, "invalidSyntax", "An operation is “add”, “replace” or “remove”.")
-        if path:
-            _apply(document, what, parse_path(str(path)), value, shape)
+        where = parse_path(str(path)) if path else None
+        looks += _looks(document, where, value, shape)
+        if looks > _MOST_LOOKS:
+            raise Fault(400, "tooMany", "These changes are too much work for one request. Send fewer at once.")
+        if where:
+            _apply(document, what, where, value, shape)
         else:
             _apply_all(document, what, value, shape)
     return document
+
+
+def _looks(document: Document, path: Path | None, value: Any, shape: Shape) -> int:
+    """How many items of lists an operation looks at; one that is compared counts as several."""
+    if path is not None and shape.name(path.name) not in shape.lists:
+        return 0
+    items = sum(len(document.get(name) or []) for name in shape.lists)
+    sent = value.values() if path is None and isinstance(value, dict) else [value]
+    items += sum(len(one) for one in sent if isinstance(one, list))
+    return items * (1 + _COMPARISON * (comparisons_in(path.items) if path is not None else 0))
 
 
 def _apply_all(document: Document, what: str, value: Any, shape: Shape) -> None:
@@ -55,7 +74,10 @@ def _apply(document: Document, what: str, path: Path, value: Any, shape: Shape) 
     elif path.items is not None or (path.part and name != "name"):
         raise Fault(400, "invalidPath", f"“{name}” has no parts like that.")
     elif path.part:
-        document[name] = {**(document.get(name) or {}), path.part: None if what == "remove" else value}
+        whole = document.get(name) or {}
+        if not isinstance(whole, dict):
+            raise Fault(400, "invalidValue", f"Send an object for “{name}”.")
+        document[name] = {**whole, path.part: None if what == "remove" else value}
     else:
         document[name] = None if what == "remove" else value
 

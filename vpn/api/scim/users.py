@@ -16,11 +16,12 @@ from portal.actions.link_mail import mail_link
 from portal.actions.member import add_member, change_member, remove_member
 from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import lock_organizations_of
-from portal.exceptions import NotPossible
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.mail import reaches_people
 from portal.models import Group, Membership, MembershipState, Principal, Role
 from vpn.api.scim.bodies import read_operations, read_resource
 from vpn.api.scim.endpoint import caller, location, one, refuse_stale, with_meta
+from vpn.api.scim.faults import Fault
 from vpn.api.scim.lists import Shown, listed
 from vpn.api.scim.matching import Condition, constant, flag, ident, moment, text
 from vpn.api.scim.patch import patch
@@ -99,19 +100,34 @@ def _change(request: HttpRequest, pk: UUID, body_for: Any) -> HttpResponse:
         user = _person(request, pk)
         refuse_stale(request, lambda: _show(user))
         wanted = person_of(body_for(user), user)
-        keep_address(wanted, user)
         former = user.state
-        changed = change_member(
-            user,
-            by=by,
-            active=wanted.active,
-            name=_own_name(wanted, user),
-            directory=wanted.in_directory(user),
-        )
+        changed = _written(user, wanted, by)
         if former == MembershipState.DEACTIVATED:
             _mail_if_invited(changed, by)
         shown = _show(_person(request, pk))
     return one(request, shown)
+
+
+def _written(user: Membership, wanted: Person, by: Principal) -> Membership:
+    """Write what is wanted. Raises the fault, InvalidInput or Conflict.
+
+    Directories send all that differs, again and again. So what is refused must not keep a person from being
+    deactivated: then the rest is left out.
+    """
+    try:
+        with transaction.atomic():
+            keep_address(wanted, user)
+            return change_member(
+                user,
+                by=by,
+                active=wanted.active,
+                name=_own_name(wanted, user),
+                directory=wanted.in_directory(user),
+            )
+    except (Fault, InvalidInput, Conflict):
+        if wanted.active is not False:
+            raise
+        return change_member(user, by=by, active=False)
 
 
 def _own_name(wanted: Person, user: Membership) -> str | None:

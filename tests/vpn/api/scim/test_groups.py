@@ -184,3 +184,21 @@ def test_another_organizations_groups_are_not_there(directory: Directory, other_
     refused(other_directory.patch(path, {"op": "remove", "path": "members"}), 404)
     refused(other_directory.call("DELETE", path), 404)
     assert other_directory.found("Groups", 'displayName eq "Engineers"') == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "members[" + " or ".join(['value eq "x"'] * 50) + "]"},
+        {"op": "add", "path": "members", "value": ["x"]},
+        {"op": "add", "value": {"members": ["x"]}},
+    ],
+)
+def test_operations_that_take_too_long_together_are_refused(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, operation: dict[str, Any]
+) -> None:
+    """Their request holds the organization's lock: a thousand filters on 100,000 items took hours."""
+    monkeypatch.setattr("vpn.api.scim.patch._MOST_LOOKS", 20_000)
+    group = directory.group()
+    many = {"op": "add", "path": "members", "value": [str(one) for one in range(1_000)]}
+    refused(directory.patch(f"/Groups/{group['id']}", many, *[operation] * 30), 400, "tooMany")

@@ -9,7 +9,7 @@ import pytest
 
 from portal.actions.member import add_member
 from portal.exceptions import Conflict
-from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
+from portal.models import ApiToken, JournalEntry, Membership, MembershipState, Organization, Role, User
 from tests.factories import BY, make_client_peer, make_member
 from tests.vpn.api.scim.directory import GROUP, PATCH, USER, Directory, refused, told
 from vpn.models import Instance
@@ -252,6 +252,27 @@ def test_a_patch_changes_a_user(directory: Directory, operation: dict[str, Any],
         assert changed[name] == value
 
 
+@pytest.mark.parametrize(
+    "refused_alone",
+    [
+        {"op": "Replace", "path": 'emails[type eq "work"].value', "value": "new@example.com"},
+        {"op": "Replace", "path": "userName", "value": "bea@example.com"},
+        {"op": "Replace", "path": "displayName", "value": "x" * 100},
+    ],
+)
+def test_what_is_refused_keeps_nobody_from_being_deactivated(
+    directory: Directory, refused_alone: dict[str, Any]
+) -> None:
+    """Entra ID sends all that differs, each time: a mail address that changed would keep a leaver's access."""
+    user = directory.user(displayName="Anna")
+    directory.user("bea@example.com")
+    path = f"/Users/{user['id']}"
+    assert directory.patch(path, refused_alone).status_code in {400, 409}
+    changed = told(directory.patch(path, refused_alone, {"op": "Replace", "path": "active", "value": "False"}))
+    assert {**changed, "meta": 0} == {**user, "active": False, "meta": 0}
+    assert JournalEntry.objects.filter(object_id=user["id"], code="member.changed").count() == 1
+
+
 def test_a_patch_removes_values(directory: Directory) -> None:
     user = directory.user(displayName="Anna", externalId="1")
     gone = ({"op": "remove", "path": "externalId"}, {"op": "remove", "path": "displayName"})
@@ -280,6 +301,7 @@ def test_a_patch_removes_values(directory: Directory) -> None:
         ({"op": "replace", "path": "emails", "value": [{"value": "evil@example.com"}]}, "mutability"),
         ({"op": "remove", "path": "emails"}, "mutability"),
         ({"op": "remove", "path": 'emails[type eq "work"]'}, "mutability"),
+        ({"op": "replace", "value": {"name": "Babs", "name.givenName": "Babs"}}, "invalidValue"),
     ],
 )
 def test_a_patch_at_fault_changes_nothing(directory: Directory, operation: dict[str, Any], kind: str) -> None:
