@@ -74,7 +74,9 @@ def offer_of(provider: SignInProvider, arrival: Arrival) -> tuple[Offer, Members
         return (Offer.ENDED if former.state == MembershipState.DEACTIVATED else Offer.CONNECT), former
     if not arrival.email:
         return Offer.NOTHING, None
-    member = there.filter(user__email__iexact=arrival.email).first()
+    # Ignoring case, PostgreSQL may match a dotless i with an i.
+    same = there.filter(user__email__iexact=arrival.email)
+    member = next((one for one in same if one.user.email.lower() == arrival.email), None)
     if member is None:
         is_theirs = arrival.email.rpartition("@")[2] in provider.domains
         return (Offer.JOIN if provider.may_join and is_theirs else Offer.NOTHING), None

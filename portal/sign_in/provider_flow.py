@@ -140,7 +140,9 @@ def _arrival(provider: SignInProvider, claims: dict[str, Any]) -> Arrival:
     email, name = claims.get("email"), claims.get("name")
     # Some providers write the word.
     is_verified = claims.get("email_verified") in {True, "true"} if _is_plain(claims.get("email_verified")) else False
-    address = email.strip().lower() if isinstance(email, str) and is_verified else ""
+    # In lower case, the Kelvin sign is a "k": another mailbox than the one of its ASCII letters.
+    text = email.strip() if isinstance(email, str) and is_verified else ""
+    address = text.lower() if text.rpartition("@")[0].isascii() else ""
     return Arrival(
         provider=str(provider.pk),
         issuer=provider.issuer,

@@ -446,6 +446,29 @@ def test_an_invitation_is_accepted_by_its_own_address(bent: BentProvider, provid
     assert browser.get("/activity/").status_code == 200
 
 
+@pytest.mark.parametrize("address", ["\u212aim@example.org", "k\u0131m@example.org", "kim@\u0131nc.example"])
+def test_an_address_that_only_looks_alike_accepts_no_invitation(
+    bent: BentProvider, provider: SignInProvider, address: str
+) -> None:
+    """A Kelvin sign and a dotless i: in lower or upper case, and so to some databases, they are k and i."""
+    for invited in ("kim@example.org", "kim@inc.example"):
+        add_member(provider.organization, email=invited, role=Role.ADMIN, by=BY)
+    bent.claims, browser = {"email": address}, Client()
+    sign_in_by(bent, browser, GO)
+    assert "cannot join" in browser.post(CONFIRM).content.decode()
+    assert not ProviderIdentity.objects.exists()
+
+
+def test_a_locked_account_stays_out(bent: BentProvider, provider: SignInProvider, member: Membership) -> None:
+    connected(provider, member)
+    User.objects.filter(pk=member.user_id).update(is_active=False)
+    browser = Client()
+    sign_in_by(bent, browser, GO)
+    assert "_auth_user_id" not in browser.session
+    assert browser.get("/my/")["Location"].startswith("/accounts/login/")
+    assert "member.signed_in_by_provider" not in codes()
+
+
 def test_who_is_deactivated_stays_out(bent: BentProvider, through: Client, member: Membership) -> None:
     change_member(member, active=False, by=BY)
     assert through.get("/my/")["Location"].startswith("/accounts/login/")
