@@ -160,8 +160,7 @@ def test_a_new_organization_has_a_line_that_names_its_first_admin(staff_browser:
         staff, "organization.created", lambda: staff_browser.post("/admin/portal/organization/add/", sent | INLINE)
     )
     assert line.organization_id == Organization.objects.get(slug="weber").pk
-    made = {"name": [None, "Weber"], "slug": [None, "weber"], "most_peers": [None, 5], "reminders_off": [None, False]}
-    assert line.changes == made
+    assert line.changes == {"name": [None, "Weber"], "slug": [None, "weber"], "most_peers": [None, 5]}
     assert line.details == {"invited": ["anna@example.org"]}
     [invited] = JournalEntry.objects.filter(cause=line.pk)
     assert invited.code == "member.created"

@@ -59,6 +59,7 @@ UNCOUNTED = {
     "portal.ProviderIdentity": "one for each member",
     "portal.JournalEntry": "one for each act, kept for as many days as the organization set; acts are limited",
     "portal.Receipt": "one for each act that ends somebody's access; gone with the act's line",
+    "vpn.CompromisedHub": "one for each instance that was on a compromised server",
     "vpn.EndedTunnel": "one for each device of that person, gone with the receipt",
     "portal.JournalHead": "one for each organization",
     "vpn.Region": "staff",

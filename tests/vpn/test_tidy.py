@@ -63,6 +63,7 @@ BOUNDED = {
     "vpn.Connection": "retention of each organization (tests/vpn/connections/test_reading.py)",
     "vpn.ConnectionSubnet": "removed with the last connection of a deleted peer",
     "vpn.PeerTombstone": "removed once the hub has confirmed",
+    "vpn.CompromisedHub": "one for each instance that was on a compromised server; removed with the instance",
     "vpn.EndedTunnel": "removed with its receipt",
     "vpn.Peer": "quota",
     "vpn.PeerNetwork": "quota",

@@ -60,7 +60,7 @@ def test_delete_leads_back_to_the_instance(admin_browser: Client, client_peer: P
     assert PeerTombstone.objects.filter(peer_id=client_peer.pk).exists()
 
 
-@pytest.mark.parametrize("act", ["disable", "enable", "delete", "edit"])
+@pytest.mark.parametrize("act", ["disable", "enable", "edit"])
 def test_only_admins_act(
     act: str, auditor_browser: Client, member_browser: Client, stranger_browser: Client, client_peer: Peer
 ) -> None:
@@ -69,6 +69,18 @@ def test_only_admins_act(
         assert browser.get(url).status_code == status
         assert browser.post(url).status_code == status
     assert Peer.objects.get().enabled is True
+
+
+def test_the_owner_removes_the_device_as_an_admin_does(
+    auditor_browser: Client, member_browser: Client, stranger_browser: Client, client_peer: Peer
+) -> None:
+    url = f"/peers/{client_peer.pk}/delete/"
+    for browser, status in ((auditor_browser, 403), (stranger_browser, 404)):
+        assert browser.get(url).status_code == status
+        assert browser.post(url).status_code == status
+    assert Peer.objects.exists()
+    assert member_browser.post(url)["Location"] == "/my/"
+    assert not Peer.objects.exists()
 
 
 def test_the_owner_renews_the_keys_as_an_admin_does(
