@@ -30,6 +30,7 @@ from tests.vpn.confirming_server import Server
 from vpn.actions.profiles.custody import destroy_due_keys
 from vpn.actions.servers.condition import note_answer
 from vpn.choices import InstanceState, KeyCustody, ServerState
+from vpn.desired import compile_digest
 from vpn.jobs.apply import apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import EndedTunnel, Instance, Peer, ProfileLink, Tick
@@ -184,6 +185,27 @@ def test_a_hub_that_was_lost_meanwhile_is_compared_when_it_is_back(
     reconcile_all()
     apply_urgently(str(hub.pk))
     assert states(receipt_of(pk)) == ["confirmed"]
+
+
+def test_a_hub_that_never_had_the_device_confirms_as_well_when_it_is_back(
+    hub: Instance, member: Membership, server: Server
+) -> None:
+    """Its specification is the same as before, so comparing alone asks for no confirmation."""
+    machine = hub.server
+    assert machine is not None
+    Peer.objects.filter(member=member).update(enabled=False)
+    settle(hub)
+    Instance.objects.filter(pk=hub.pk).update(applied_digest=compile_digest(hub.pk)[1])
+    Peer.objects.filter(member=member).update(enabled=True, applied_digest="")
+    ServerRow.objects.filter(pk=machine.pk).update(state=ServerState.LOST)
+    Instance.objects.filter(pk=hub.pk).update(state=InstanceState.LOST)
+    change_member(member, active=False, by=BY)
+    assert states(receipt_of(member.pk)) == ["unreachable"]
+    note_answer(ServerRow.objects.get(pk=machine.pk), by=BY)
+    Tick.objects.all().delete()
+    reconcile_all()
+    apply_urgently(str(hub.pk))
+    assert states(receipt_of(member.pk)) == ["confirmed"]
 
 
 def test_an_account_that_is_used_elsewhere_stays_signed_in_there(

@@ -12,9 +12,10 @@ from portal.actions.acting import acted
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.instance import set_state
+from vpn.actions.instances.recovery import raise_generation
 from vpn.choices import EndReason, InstanceState
 from vpn.connections.ending import end_moved
-from vpn.models import Instance, InstanceObservation, RetiredHub, Server
+from vpn.models import EndedTunnel, Instance, InstanceObservation, RetiredHub, Server
 
 
 def lose(server: Server, *, by: Principal) -> None:
@@ -37,9 +38,17 @@ def find_again(server: Server, *, by: Principal) -> None:
         Instance.objects.filter(pk=instance.pk).update(failure="", refusal=None, retry_at=None)
         # While it was lost, no generation rose: a person who was deactivated then is found by comparing.
         InstanceObservation.objects.note([instance.pk], verify_at=None)
+        _ask_for_receipts(instance, by)
         transaction.on_commit(
             partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id)
         )
+
+
+def _ask_for_receipts(instance: Instance, by: Principal) -> None:
+    """Let the hub confirm the receipts that wait for the next generation: comparing may find nothing to apply."""
+    waiting = EndedTunnel.objects.filter(instance_id=instance.pk, confirmed_at=None)
+    if waiting.filter(generation__gt=instance.desired_generation).exists():
+        raise_generation(instance.pk, by=by)
 
 
 def look_at_retired_hubs(server: Server, *, by: Principal) -> None:
