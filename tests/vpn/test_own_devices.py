@@ -225,6 +225,17 @@ def test_a_lost_device_is_shut_out_for_good_and_the_admins_are_told(
     assert peer.public_key != lost_key
 
 
+def test_a_second_report_tells_nobody_again(member_browser: Client, client_peer: Peer, admin: Membership) -> None:
+    settle(client_peer.instance)
+    for _ in range(3):
+        assert member_browser.post(f"/peers/{client_peer.pk}/lost/").status_code == 302
+    assert QueuedMail.objects.count() == 1
+    # Found and lost again, it is news.
+    update_peer(Peer.objects.get(), enabled=True, by=BY)
+    report_lost(Peer.objects.get(), by=BY)
+    assert QueuedMail.objects.count() == 2
+
+
 def test_a_report_ends_share_links(client_peer: Peer) -> None:
     settle(client_peer.instance)
     deliver_profile(Peer.objects.get(), by=BY)

@@ -25,7 +25,7 @@ from vpn.models import Peer, PeerObservation
 def report_lost(peer: Peer, *, by: Principal) -> Peer:
     """Disable a device and end its keys, so that what it has opens nothing even if the peer is enabled again.
 
-    Raises NotPossible for a deleted peer, or a router.
+    Of one that is lost already, nobody is told again. Raises NotPossible for a deleted peer, or a router.
     """
     if peer.is_site:
         raise NotPossible(_("Only a device can be reported as lost."))
@@ -35,12 +35,14 @@ def report_lost(peer: Peer, *, by: Principal) -> Peer:
         end_keys(fresh, locked, by=by)
         end_connection(fresh, EndReason.REVOKED)
         renew_keys(fresh, locked, by=by)
-        fresh.enabled, fresh.lost_at = False, timezone.now()
+        is_known = fresh.lost_at is not None
+        fresh.enabled, fresh.lost_at = False, fresh.lost_at or timezone.now()
         fresh.changed_generation = locked.desired_generation
         fresh.save()
         PeerObservation.objects.filter(peer=fresh).update(connected_from=None)
         acted(by, "reported lost", fresh)
-        _tell_admins(fresh, by)
+        if not is_known:
+            _tell_admins(fresh, by)
     return fresh
 
 
