@@ -28,7 +28,7 @@ def request_reset_mail(address: str, *, by: Principal) -> None:
 def reset_message(address: str) -> EmailMessage:
     """Return the mail with a new link, or one that says that there is no account."""
     # One account, the proven one if there is one. Setting its password by mail proves its address.
-    user = next((user for user in User.objects.in_use(address) if user.is_active), None)
+    user = next((user for user in User.objects.recoverable(address) if user.is_active), None)
     if user is None:
         return _message("account/email/unknown_account", address)
     # Send to the account's own address, not the typed one: ignoring case, PostgreSQL may match a dotless i with an i.

@@ -63,6 +63,19 @@ class UserManager(BaseUserManager["User"]):
         without = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX) | models.Q(password="")
         return self.of_address(email).exclude(without & ~models.Exists(passkeys))
 
+    def recoverable(self, email: str) -> models.QuerySet[User]:
+        """Those in use, and a proven one whose passkeys were reset, so that nothing signs in to it any more.
+
+        An account without a password that an organization's provider signs in to is none.
+        """
+        from portal.models.membership import Membership, MembershipState
+        from portal.models.sign_in_provider import ProviderIdentity
+
+        theirs = Membership.objects.filter(user=models.OuterRef("pk"), state=MembershipState.ACTIVE)
+        by_provider = ProviderIdentity.objects.filter(membership__user=models.OuterRef("pk"))
+        left = models.Q(models.Exists(theirs) & ~models.Exists(by_provider), proven=True)
+        return self.of_address(email).filter(models.Q(pk__in=self.in_use(email).order_by().values("pk")) | left)
+
     def sign_in_candidates(self, email: str) -> list[User]:
         """The accounts that a sign-in with this address may belong to: the proven one first, then by age."""
         return list(self.with_password(email)[: MOST_UNPROVEN + 1])

@@ -53,7 +53,16 @@ class AddPasskeyForm(allauth_forms.AddWebAuthnForm):  # type: ignore[misc]  # al
         if found.count() >= MOST:
             raise ValidationError(f"You have {MOST} passkeys. Remove one first.")
         cleaned: dict[str, Any] = _refused(super().clean)
+        if "credential" in cleaned:
+            # allauth reads it again whenever the passkey is shown or used.
+            _refused(lambda: _signs_in_alone(cleaned["credential"]))
         return cleaned
+
+
+def _signs_in_alone(credential: dict[str, Any]) -> bool | None:
+    """What the browser says about a new passkey; None if it says nothing. Raises AttributeError if it is malformed."""
+    found: bool | None = credential.get("clientExtensionResults", {}).get("credProps", {}).get("rk")
+    return found
 
 
 class JoinPasskeyForm(AddPasskeyForm):
@@ -65,8 +74,7 @@ class JoinPasskeyForm(AddPasskeyForm):
         """Check that it can sign in alone."""
         self.cleaned_data["passwordless"] = True
         cleaned = super().clean()
-        extensions = (cleaned.get("credential") or {}).get("clientExtensionResults") or {}
-        if (extensions.get("credProps") or {}).get("rk") is False:
+        if "credential" in cleaned and _signs_in_alone(cleaned["credential"]) is False:
             raise ValidationError(_("This passkey cannot sign in alone. Take another one, or set a password."))
         return cleaned
 

@@ -6,8 +6,10 @@ tests/browser/test_first_tunnel.py joins with a real one.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +20,10 @@ from django.test import Client
 from portal.actions.account import take_address_back
 from portal.actions.member import add_member, change_member
 from portal.actions.reset_mail import reset_message
+from portal.actions.second_factor import reset_second_factor
 from portal.actions.sign_in_link import find_link, join_with_passkey, one_time_link, set_password_by_link
 from portal.exceptions import NotPossible
-from portal.models import JournalEntry, Membership, MembershipState, User
+from portal.models import JournalEntry, Membership, MembershipState, ProviderIdentity, SignInProvider, User
 from tests.factories import BY, make_organization, make_user
 from tests.fixtures import signed_in
 from tests.portal.test_passkeys import CREDENTIAL
@@ -90,6 +93,21 @@ def test_what_is_no_new_passkey_is_refused(invited: Membership, credential: str)
     assert invited.state == MembershipState.INVITED
 
 
+@pytest.mark.parametrize("extensions", [3, [], {"credProps": 4}, {"credProps": None}, None])
+def test_malformed_extensions_are_refused(
+    invited: Membership, monkeypatch: pytest.MonkeyPatch, extensions: object
+) -> None:
+    done = SimpleNamespace(is_user_verified=lambda: True)
+    monkeypatch.setattr(auth, "complete_registration", lambda credential: done)
+    browser = Client()
+    browser.get(f"/accounts/link/{token_of(invited)}/", follow=True)
+    credential = json.dumps({**CREDENTIAL, "clientExtensionResults": extensions})
+    answer = browser.post("/accounts/link/", {"credential": credential})
+    assert answer.status_code == 200
+    assert "was not accepted" in answer.content.decode()
+    assert not Authenticator.objects.exists()
+
+
 def test_whoever_joined_is_active_without_a_password(joined: Membership) -> None:
     assert joined.state == MembershipState.ACTIVE
     assert not joined.user.has_usable_password()
@@ -127,6 +145,34 @@ def test_deactivated_and_activated_they_are_back_without_a_link(joined: Membersh
 def test_a_forgotten_passkey_is_recovered_by_mail(joined: Membership) -> None:
     message = reset_message("mia@example.org")
     assert "/accounts/password/reset/key/" in message.body
+
+
+def test_whose_only_passkey_was_reset_sets_a_password_by_mail(joined: Membership, settings: Any) -> None:
+    settings.EMAIL_CONFIGURED = True
+    reset_second_factor(joined.user, by=BY)
+    message = reset_message("mia@example.org")
+    link = re.search(r"/accounts/password/reset/key/\S+", str(message.body))
+    assert link is not None
+    browser = Client()
+    form = browser.get(link[0], follow=True)
+    browser.post(form.request["PATH_INFO"], {"password1": PASSWORD, "password2": PASSWORD})
+    assert User.objects.get(pk=joined.user.pk).check_password(PASSWORD)
+
+
+def test_nobody_without_a_way_to_sign_in_gets_one_by_mail(invited: Membership, joined: Membership) -> None:
+    """Not those who never joined or were deactivated, whose address was not proven, or who have a provider."""
+    reset_second_factor(joined.user, by=BY)
+    provider = SignInProvider.objects.create(organization=joined.organization)
+    identity = ProviderIdentity.objects.create(provider=provider, membership=joined, issuer="https://a", subject="1")
+    assert "/reset/key/" not in reset_message("mia@example.org").body
+    identity.delete()
+    for fields in ({"state": MembershipState.INVITED}, {"state": MembershipState.DEACTIVATED}):
+        Membership.objects.filter(pk=joined.pk).update(**fields)
+        assert "/reset/key/" not in reset_message("mia@example.org").body
+    Membership.objects.filter(pk=joined.pk).update(state=MembershipState.ACTIVE)
+    assert "/reset/key/" in reset_message("mia@example.org").body
+    User.objects.filter(pk=joined.user.pk).update(proven=False)
+    assert "/reset/key/" not in reset_message("mia@example.org").body
 
 
 def test_the_address_owner_ends_a_passkey_that_was_made_by_a_handed_link(invited: Membership) -> None:
