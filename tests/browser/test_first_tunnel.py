@@ -7,17 +7,23 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote_plus
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import Camera
+from tests.browser.conftest import PATIENCE, Camera
+from tests.browser.test_own_key import Watch
+from tests.browser.test_passkeys import plug_in
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from tests.shared_portal import Tenant
+from vpn import keys
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
+# Seconds, as promised.
+CUT_OFF_WITHIN: Final = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -111,40 +117,89 @@ def test_a_site_made_in_place_is_connected(page: Page, camera: Camera, lab: Lab,
     lab.wg_quick_up(berlin.router, download(page))
 
 
-def test_a_phone_scans_its_code_and_reaches_the_site(
-    page: Page, camera: Camera, lab: Lab, berlin: Site, phone: Node, tmp_path: Path
-) -> None:
-    open_form(page, "new-client")
-    page.get_by_label("Member").select_option(index=1)
-    page.get_by_label(re.compile("^Device")).fill("phone")
-    camera.look("peer-new-client")
-    page.get_by_role("button", name="Add peer").click()
-    page.wait_for_url("**/peers/*/")
-    camera.look("peer-undelivered")
-    peer = page.url
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(f"{request.url} {request.post_data or ''}"))
-    page.get_by_role("link", name="Make the key here").click()
-    camera.look("own-key")
+def allow_members(page: Page) -> None:
+    """Let members add devices on the hub."""
+    page.goto("/")
+    page.get_by_role("link", name="Frankfurt hub").first.click()
+    page.goto(f"{page.url}settings/")
+    page.get_by_label("Members add devices for themselves").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Members add devices for themselves")).to_be_checked()
+
+
+def invite(page: Page, email: str) -> tuple[str, str]:
+    """Invite somebody; the link for them, and the address of their page."""
+    page.goto("/people/new/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("button", name="Add person").click()
+    link = page.get_by_label("Link", exact=True).input_value()
+    page.goto("/people/")
+    page.get_by_role("link", name=email).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(email)
+    return link, page.url
+
+
+def join_with_passkey(page: Page, watch: Camera, link: str) -> None:
+    """Open the link on a phone that makes a passkey."""
+    plug_in(page)
+    page.goto(link)
+    watch.look("join-passkey")
+    page.get_by_role("button", name="Join with a passkey").click()
+    expect(page.get_by_text("they are not shown again")).to_be_visible()
+    watch.look("join-recovery-codes")
+
+
+def add_phone(page: Page, watch: Camera) -> None:
+    """Add a device of one's own, and have the browser make its key."""
+    page.goto("/my/")
+    watch.look("my-first-device")
+    page.get_by_role("link", name="Add device").first.click()
+    watch.look("my-device-new")
+    page.get_by_label("Name of the device").fill("phone")
+    page.get_by_role("button", name="Add device").click()
+    watch.look("own-key")
     page.get_by_role("button", name="Make the key").click()
-    code = page.locator("img.qr[src]").first
-    expect(code).to_be_visible()
-    camera.look("profile-own-key")
-    picture = tmp_path / "code.png"
-    code.screenshot(path=picture)
-    read = subprocess.run(["zbarimg", "--quiet", "--raw", "-Sbinary", str(picture)], capture_output=True, text=True)
-    profile = download(page)
-    assert read.stdout.strip() == profile.strip()
-    private_key = re.search(r"^PrivateKey = (\S+)$", profile, re.MULTILINE)
-    assert private_key
-    assert any("public_key=" in each for each in sent)
-    assert not any(private_key[1] in unquote_plus(each) for each in sent)
-    lab.wg_quick_up(phone, read.stdout)
-    lab.wait_ping(phone, berlin.lan.v4)
-    page.get_by_role("link", name="It is on the device").click()
-    page.wait_for_url(peer)
-    expect(page.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
-    camera.look("peer-connected")
+    expect(page.locator("img.qr[src]").first).to_be_visible()
+    watch.look("profile-own-key")
+
+
+def test_somebody_joins_with_a_passkey_scans_a_code_connects_and_is_cut_off(
+    page: Page, browser: Browser, camera: Camera, lab: Lab, tenant: Tenant, berlin: Site, phone: Node, tmp_path: Path
+) -> None:
+    allow_members(page)
+    link, person = invite(page, "mia@example.org")
+    # Passkeys belong to a host name; an address has none.
+    options: dict[str, Any] = {"base_url": f"http://localhost:{tenant.portal.port}", "accept_downloads": True}
+    with contextlib.closing(browser.new_context(reduced_motion="reduce", **options)) as context:
+        context.set_default_timeout(PATIENCE)
+        hers = context.new_page()
+        watch, requests = Camera(hers), Watch(hers)
+        join_with_passkey(hers, watch, link)
+        add_phone(hers, watch)
+        code = tmp_path / "code.png"
+        hers.locator("img.qr[src]").first.screenshot(path=code)
+        read = subprocess.run(["zbarimg", "--quiet", "--raw", "-Sbinary", str(code)], capture_output=True, text=True)
+        profile = download(hers)
+        assert read.stdout.strip() == profile.strip()
+        private_key = re.search(r"^PrivateKey = (\S+)$", profile, re.MULTILINE)
+        assert private_key
+        assert requests.has(keys.public_key(private_key[1]))
+        assert not requests.has(private_key[1])
+        lab.wg_quick_up(phone, read.stdout)
+        lab.wait_ping(phone, berlin.lan.v4)
+        hers.get_by_role("link", name="It is on the device").click()
+        expect(hers.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
+        watch.look("peer-own-connected")
+        hers.goto("/my/connections/")
+        expect(hers.get_by_text("phone").first).to_be_visible(timeout=15_000)
+        watch.look("my-connections")
+        page.goto(person)
+        page.get_by_label("Access").select_option("false")
+        page.get_by_role("button", name="Save changes").click()
+        wait_until(lambda: not lab.ping(phone, berlin.lan.v4, timeout=0.5), CUT_OFF_WITHIN, "the end of her tunnel")
+        hers.goto("/my/")
+        expect(hers).to_have_url(re.compile("/accounts/login/"))
+        camera.complaints += watch.complaints
 
 
 def test_a_link_brings_an_openvpn_profile_to_another_device(
@@ -153,6 +208,7 @@ def test_a_link_brings_an_openvpn_profile_to_another_device(
     open_form(page, "new-client")
     page.get_by_label("Member").select_option(index=1)
     page.get_by_label(re.compile("^Device")).fill("tablet")
+    camera.look("peer-new-client")
     page.get_by_label("OpenVPN").check()
     page.get_by_role("button", name="Add peer").click()
     page.wait_for_url("**/peers/*/")
@@ -228,7 +284,7 @@ def test_the_other_rooms(page: Page, camera: Camera, path: str) -> None:
 @pytest.mark.parametrize("act", ["edit", "disable", "rotate", "delete"])
 def test_acts_on_a_peer_ask_once(page: Page, camera: Camera, act: str) -> None:
     page.goto("/my/")
-    page.get_by_role("link", name=re.compile("phone")).first.click()
+    page.get_by_role("link", name=re.compile("tablet")).first.click()
     page.wait_for_url("**/peers/*/")
     page.goto(f"{page.url}{act}/")
     camera.look(f"peer-{act}")
