@@ -13,7 +13,7 @@ from portal.actions.member import change_member
 from portal.actions.organization import set_device_limit
 from portal.actions.queued_mail import send_queued
 from portal.exceptions import InvalidInput, NotPossible, QuotaReached
-from portal.models import JournalEntry, Membership, QueuedMail
+from portal.models import JournalEntry, Membership, Principal, QueuedMail
 from tests.factories import (
     BY,
     make_client_peer,
@@ -223,6 +223,14 @@ def test_a_lost_device_is_shut_out_for_good_and_the_admins_are_told(
     peer = Peer.objects.get()
     assert peer.lost_at is None
     assert peer.public_key != lost_key
+
+
+def test_a_name_with_a_comma_stays_whole(client_peer: Peer, admin: Membership, mailoutbox: list) -> None:  # type: ignore[type-arg]
+    settle(client_peer.instance)
+    report_lost(client_peer, by=Principal.portal("Doe, Jane"))
+    send_queued(QueuedMail.objects.get().pk, by=BY)
+    assert f"Doe, Jane reported {client_peer.label} as lost." in mailoutbox[0].body
+    assert mailoutbox[0].subject == f"Lost device: {client_peer.label}"
 
 
 def test_a_second_report_tells_nobody_again(member_browser: Client, client_peer: Peer, admin: Membership) -> None:

@@ -56,7 +56,7 @@ def _tell_admins(peer: Peer, by: Principal) -> None:
             kind=MailKind.LOST,
             address=address,
             notice=str(peer.pk),
-            origin=f"{peer.label}, {by.name or by}"[:200],
+            origin=f"{by.name or by}"[:200],
             organization_id=organization_id,
             requested_at=timezone.now(),
         )
@@ -74,8 +74,7 @@ def lost_message(mail: QueuedMail) -> EmailMessage:
 
 
 def _message(mail: QueuedMail, peer: Peer) -> EmailMessage:
-    device, _comma, reporter = mail.origin.rpartition(", ")
-    values = {"device": device, "reporter": reporter, "instance": peer.instance.name}
+    values = {"device": peer.label, "reporter": mail.origin, "instance": peer.instance.name}
     parts = (
         _("%(reporter)s reported %(device)s as lost.") % values,
         _("The VPN %(instance)s does not let it in any more, and its keys ended.") % values,
