@@ -217,7 +217,7 @@ def form_of(world: World, name: str) -> dict[str, Any]:
         "organization_switch": {"organization": str(world.organization.pk)},
         "organization_settings": {"name": "Acme GmbH"},
         "provider_switch": {"enabled": "true"},
-        "provider_settings": {"name": "Renamed", "issuer": ISSUER, "client_id": "the-portal"},
+        "provider_settings": {"name": "Renamed", "issuer": ISSUER, "client_id": "the-portal", "client_secret": "new"},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
         "people_invite": {"lines": "new@example.org", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},

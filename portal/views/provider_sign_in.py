@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -127,6 +129,9 @@ def provider_confirm(request: HttpRequest) -> HttpResponse:
     if kept is None:
         return render(request, "account/provider_ended.html", status=404)
     provider, arrival = kept
+    if _own_member(request, provider) is not None and get_adapter(request).is_reauthentication_required(app="portal"):
+        # It is a further way into the account, as a passkey or a token is.
+        return redirect(f"{reverse('account_reauthenticate')}?next={reverse('provider_confirm')}")
     refused = ""
     if request.method == "POST":
         if is_limited(request, "provider_confirm"):

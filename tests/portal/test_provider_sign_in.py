@@ -62,6 +62,13 @@ def through(bent: BentProvider, provider: SignInProvider, member: Membership) ->
     return browser
 
 
+def just_signed_in(user: User) -> Client:
+    """A browser in which somebody entered their password a moment ago."""
+    browser = Client()
+    browser.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    return browser
+
+
 def codes() -> list[str]:
     """The codes of the journal, by time."""
     return list(JournalEntry.objects.order_by("id").values_list("code", flat=True))
@@ -102,7 +109,7 @@ def test_a_member_connects_a_real_provider_and_signs_in_by_it(
         assert "vpn-sales" in shown
         boss.post("/settings/sign-in/switch/", {"enabled": "true"})
 
-        own = signed_in(member.user)
+        own = just_signed_in(member.user)
         begun = own.get(reverse("provider_connect", args=[member.pk]))["Location"]
         assert own.get(allow_at_real(begun, "anna"))["Location"] == CONFIRM
         assert "anna@example.org" in own.get(CONFIRM).content.decode()
@@ -329,7 +336,7 @@ def test_an_identity_belongs_to_one_member(
 ) -> None:
     connected(provider, member)
     change_member(member, active=False, by=BY)
-    browser = signed_in(admin.user)
+    browser = just_signed_in(admin.user)
     sign_in_by(bent, browser, GO)
     assert "Another member is connected" in browser.post(CONFIRM).content.decode()
 
@@ -591,6 +598,21 @@ def test_an_account_page_disconnects(bent: BentProvider, provider: SignInProvide
     browser.post(reverse("provider_disconnect", args=[member.pk]))
     assert not ProviderIdentity.objects.exists()
     assert codes()[-1] == "member.provider_disconnected"
+
+
+def test_who_signed_in_long_ago_confirms_to_connect(
+    bent: BentProvider, provider: SignInProvider, member: Membership, settings: LazySettings
+) -> None:
+    browser = just_signed_in(member.user)
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0
+    sign_in_by(bent, browser, GO)
+    assert browser.post(CONFIRM)["Location"].startswith("/accounts/confirm/password/?next=")
+    assert not ProviderIdentity.objects.exists()
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+    answer = browser.post(f"/accounts/confirm/password/?next={CONFIRM}", {"password": PASSWORD, "next": CONFIRM})
+    assert answer["Location"] == CONFIRM
+    assert browser.post(CONFIRM)["Location"] == "/my/"
+    assert ProviderIdentity.objects.get().membership == member
 
 
 def test_another_persons_connection_is_not_there(
