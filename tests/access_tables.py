@@ -88,7 +88,7 @@ POST provider_connect                   302    405     405     405   405      40
 GET  provider_disconnect                302    405     405     405   405      405   405
 POST provider_disconnect                302    404     404     404   404      404   404
 GET  provider_settings                  302    403     403     200   200      200   404
-POST provider_settings                  302    403     403     403   302      302   404
+POST provider_settings                  302    403     403     403   302      200   404
 GET  provider_try                       302    403     403     403   302      404   404
 POST provider_try                       302    405     405     405   405      405   405
 GET  provider_switch                    302    405     405     405   405      405   405

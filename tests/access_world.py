@@ -32,7 +32,7 @@ from tests.factories import (
     make_user,
     settle,
 )
-from tests.portal.providers import ISSUER, a_provider
+from tests.portal.providers import a_provider
 from vpn.actions.instances.move import rebuild_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.api.root import api
@@ -40,6 +40,8 @@ from vpn.choices import InstanceState
 from vpn.models import ChangePlan, Instance, Peer, Region, Revision, Server, Site
 
 BASE = "/api/v1/vpn"
+# RFC 6761: no name server has an address for it.
+NOWHERE = "https://login.invalid"
 
 
 @dataclass
@@ -102,7 +104,7 @@ def build_world() -> World:
     revision = instance.revisions.get(number=1)
     # Switched off, and where the portal does not read: the walk asks no network.
     provider = a_provider(organization, enabled=False)
-    SignInProvider.objects.update(issuer="https://203.0.113.1", tried_at=timezone.now())
+    SignInProvider.objects.update(issuer=NOWHERE, tried_at=timezone.now())
     return World(
         organization,
         instance,
@@ -217,7 +219,7 @@ def form_of(world: World, name: str) -> dict[str, Any]:
         "organization_switch": {"organization": str(world.organization.pk)},
         "organization_settings": {"name": "Acme GmbH"},
         "provider_switch": {"enabled": "true"},
-        "provider_settings": {"name": "Renamed", "issuer": ISSUER, "client_id": "the-portal", "client_secret": "new"},
+        "provider_settings": {"name": "Renamed", "issuer": NOWHERE, "client_id": "the-portal"},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
         "people_invite": {"lines": "new@example.org", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},
