@@ -34,7 +34,8 @@ def keys_around(network: Network, *, with_broad: bool = False) -> Iterator[str]:
     longest = BITS[version]
     for length in range(0 if with_broad else BROAD_PREFIX[version], network.prefixlen):
         host_bits = longest - length
-        yield _key(version, first >> host_bits << host_bits, length)
+        # As `_key` writes it, but without a call: 500 subnets have 19,000 of these.
+        yield f"{version}{first >> host_bits << host_bits:032x}{length:03d}"
 
 
 def keys_within(network: Network) -> tuple[str, str]:

@@ -53,7 +53,7 @@ def create_client_peer(
     public_key: str = "",
 ) -> Peer:
     """Add a member's device; raises InvalidInput, Conflict (the pool is full, the key is known) or QuotaReached."""
-    days = instance.organization.unused_days if isinstance(unused_days, Unused) else unused_days
+    days = member.organization.unused_days if isinstance(unused_days, Unused) else unused_days
     errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None) | days_faults(days)
     if public_key and protocol == Protocol.OPENVPN:
         errors["public_key"] = [_("Only WireGuard devices make their own key. Leave it empty for OpenVPN.")]
