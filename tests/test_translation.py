@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polib
@@ -39,6 +40,18 @@ def test_texts_of_templates_are_marked() -> None:
 def test_no_folder_is_on_the_list_for_nothing() -> None:
     open_ones = {_folder(path) for path in _templates() if unmarked(path)}
     assert open_ones >= NOT_MARKED
+
+
+def test_no_plural_counts_a_value_that_it_replaced_itself() -> None:
+    """Django sets the values of `with` before it counts: `count n=rows|length with rows=rows|length` counts none."""
+    counting = re.compile(r"{% blocktranslate (?P<values>(?:[^%]*\s)?count (?P<number>\w+)=(?P<counted>\w+)[^%]*)%}")
+    found = {
+        (str(path.relative_to(ROOT)), match["counted"])
+        for path in _templates()
+        for match in counting.finditer(path.read_text())
+        if match["counted"] in {*re.findall(r"(\w+)=", match["values"])} - {match["number"]}
+    }
+    assert not found
 
 
 @pytest.mark.parametrize("path", catalogues(), ids=lambda path: path.parts[-3])
