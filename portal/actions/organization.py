@@ -48,35 +48,26 @@ def set_key_window(organization: Organization, minutes: int | None, *, by: Princ
 
     Windows that are open keep their end. Raises InvalidInput.
     """
-    if organization.custody_minutes == minutes:
-        return
-    before = values_of(organization)
-    organization.custody_minutes = clean_custody_minutes(minutes)
-    with transaction.atomic():
-        organization.save(update_fields=["custody_minutes"])
-        acted(by, "key window changed", organization, before=before)
+    if organization.custody_minutes != minutes:
+        _set(organization, "custody_minutes", clean_custody_minutes(minutes), "key window changed", by)
 
 
 def set_device_limit(organization: Organization, devices: int | None, *, by: Principal) -> None:
     """Set how many devices a member may have and still add one; None means the default. Raises InvalidInput."""
-    if organization.devices_per_member == devices:
-        return
-    before = values_of(organization)
-    organization.devices_per_member = clean_device_limit(devices, "devices_per_member")
-    with transaction.atomic():
-        organization.save(update_fields=["devices_per_member"])
-        acted(by, "device limit changed", organization, before=before)
+    if organization.devices_per_member != devices:
+        _set(
+            organization,
+            "devices_per_member",
+            clean_device_limit(devices, "devices_per_member"),
+            "device limit changed",
+            by,
+        )
 
 
 def set_unused_days(organization: Organization, days: int | None, *, by: Principal) -> None:
     """Set after how many days without use new devices end; None means never. Raises InvalidInput."""
-    if organization.unused_days == days:
-        return
-    before = values_of(organization)
-    organization.unused_days = clean_unused_days(days)
-    with transaction.atomic():
-        organization.save(update_fields=["unused_days"])
-        acted(by, "unused days changed", organization, before=before)
+    if organization.unused_days != days:
+        _set(organization, "unused_days", clean_unused_days(days), "unused days changed", by)
 
 
 def switch_reminders(organization: Organization, *, off: bool, by: Principal) -> None:
@@ -121,3 +112,11 @@ def _free_slug(name: str) -> str:
     if not Organization.objects.filter(slug=stem).exists():
         return stem
     return f"{stem}-{get_random_string(_SUFFIX_LENGTH, 'abcdefghijkmnpqrstuvwxyz23456789')}"
+
+
+def _set(organization: Organization, column: str, value: int | None, did: str, by: Principal) -> None:
+    before = values_of(organization)
+    setattr(organization, column, value)
+    with transaction.atomic():
+        organization.save(update_fields=[column])
+        acted(by, did, organization, before=before)
