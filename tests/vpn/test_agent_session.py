@@ -56,6 +56,20 @@ def status(session: AgentSession, hub: str) -> dict[str, object]:
     return dict(report)
 
 
+def test_a_session_is_open_until_its_agent_ends(
+    make: Callable[..., AgentSession], started: list[subprocess.Popen[bytes]]
+) -> None:
+    session = make()
+    assert not session.is_open()
+    status(session, "t1")
+    assert session.is_open()
+    started[0].kill()
+    started[0].wait()
+    assert not session.is_open()
+    status(session, "t1")
+    assert session.is_open()
+
+
 def test_the_session_stays(make: Callable[..., AgentSession]) -> None:
     session = make()
     assert status(session, "quickhub01")["process"] == status(session, "quickhub02")["process"]

@@ -92,6 +92,10 @@ class AgentDriver:
         """End the session; the next call starts another."""
         self.session.close()
 
+    def is_open(self) -> bool:
+        """Return True if the session is open, or being opened."""
+        return self.session.is_open()
+
     def close_idle(self, seconds: float) -> None:
         """End the session if it was not used for so long."""
         self.session.close_idle(seconds)

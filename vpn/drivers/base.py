@@ -176,6 +176,9 @@ class Driver(Protocol):
         Raises Unreachable alone.
         """
 
+    def is_open(self) -> bool:
+        """Return True if the connection to the server is open, or being opened. Any thread may call this."""
+
     def close(self) -> None:
         """Close the connection to the server; the next call opens another."""
 

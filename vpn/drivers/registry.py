@@ -46,6 +46,13 @@ def driver_at(server: ServerAddress) -> Driver:
         return driver
 
 
+def with_sessions() -> dict[UUID, str]:
+    """Return the servers to which this process has an open session, each with the version of the agent there."""
+    with _turn:
+        drivers = list(_opened.values())
+    return {address.id: address.agent for address, driver in drivers if driver.is_open()}
+
+
 def close_idle(seconds: float) -> None:
     """End what this process did not use for so long; the next request opens another."""
     with _turn:

@@ -6,13 +6,14 @@ import logging
 import threading
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.models import QuerySet
 
 from portal.sealing import UnsealError
 from vpn import failures
 from vpn.choices import Driver as DriverName
 from vpn.choices import ServerState
+from vpn.drivers import registry
 from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, SshAddress, Unreachable
 from vpn.drivers.registry import driver_at
 from vpn.jobs.leases import lease_for
@@ -64,12 +65,15 @@ def note_agent(server: Server | None, report: HubReport) -> None:
 
 
 def open_sessions() -> None:
-    """Open a session with each server in advance, so that the first revocation need not wait for it.
+    """Open a session in advance with each ready server that has none, so that no revocation need wait for it.
 
     Each has a thread of its own, and none is waited for: a slow server delays neither the others nor the first job.
     """
+    there = registry.with_sessions()
     try:
-        servers = list(_served().select_related("region"))
+        ready = _served().filter(state=ServerState.READY).values_list("pk", "ssh__agent")
+        missing = [pk for pk, agent in ready if there.get(pk) != (agent or "")]
+        servers = list(Server.objects.filter(pk__in=missing).select_related("region")) if missing else []
     except DatabaseError as error:
         logger.warning("Sessions with servers are opened later: %s", error)
         return
@@ -88,3 +92,5 @@ def _open_session(server: Server) -> None:
         driver_for(server).check()
     except (AgentError, Unreachable, UnsealError) as error:
         logger.warning("%s does not answer yet: %s", server.name, error)
+    finally:
+        connections.close_all()  # of this thread

@@ -92,6 +92,15 @@ class AgentSession:
         if pipes is not None:
             pipes.end()
 
+    def is_open(self) -> bool:
+        """Return True if the session is open, or a request is under way; any thread may call this."""
+        if not self._turn.acquire(blocking=False):
+            return True
+        try:
+            return self._pipes is not None and not _waits(self._pipes.answers, select.POLLIN, 0)
+        finally:
+            self._turn.release()
+
     def close_idle(self, seconds: float) -> None:
         """End the session if it was not used for so long; any thread may call this."""
         if self._turn.acquire(blocking=False):

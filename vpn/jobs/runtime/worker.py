@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.db import connections
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq.job import Job
@@ -34,6 +35,7 @@ _ENDS_WITHIN = 2.0
 _IDLE_SECONDS = 60.0
 # Seconds without a job until a worker may end; that of `observe` has one every few seconds.
 _PAUSE = 30
+_SESSIONS_EVERY = 10.0  # seconds
 _OBSERVER_PAUSE = 2
 # Between two of rq's own heartbeats without a job. Each is three requests; the worker's key lasts 90 s after a job.
 _RQ_HEARTBEAT_SECONDS = 30.0
@@ -72,6 +74,7 @@ class PortalWorker(SimpleWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._next_rq_heartbeat = 0.0
+        self._next_sessions = 0.0
         names = self.queue_names()
         # Its queues without their regions, and these.
         self.names = list(dict.fromkeys(name.partition(":")[0] for name in names))
@@ -96,8 +99,6 @@ class PortalWorker(SimpleWorker):
         beats = ["worker:spare"] if self.is_spare else heartbeats_of(self.names)
         thread = beat_while_running(beats, stop, self._look_after)
         try:
-            if "urgent" in self.names:
-                open_sessions()
             return super().work(*args, **kwargs)
         finally:
             stop.set()
@@ -127,8 +128,18 @@ class PortalWorker(SimpleWorker):
         if not settings.WORKER_REGIONS and not REGION_QUEUES.isdisjoint(self.names):
             self._serve_new_regions()
         is_urgent = self.names[:1] == ["urgent"] and not self.is_spare
-        if not is_urgent:
+        if is_urgent:
+            self._keep_sessions()
+        else:
             registry.close_idle(_IDLE_SECONDS)
+
+    def _keep_sessions(self) -> None:
+        """Open those that have broken since, and those with servers that were not ready yet."""
+        now = time.monotonic()
+        if now >= self._next_sessions:
+            self._next_sessions = now + _SESSIONS_EVERY
+            open_sessions()
+            connections.close_all()  # of the other thread
 
     def _serve_new_regions(self) -> None:
         """Listen to the queues of regions for which a job was enqueued since."""
