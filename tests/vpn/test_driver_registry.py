@@ -18,14 +18,14 @@ from vpn.models import Server
 
 
 class Closing:
-    """A driver that tells whether it is open."""
+    """A driver that tells whether it was closed."""
 
     def __init__(self, _: ServerAddress) -> None:
-        self.is_open = True
+        self.is_closed = False
 
     def close(self) -> None:
         """End it."""
-        self.is_open = False
+        self.is_closed = True
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +47,14 @@ def test_a_server_that_is_reached_otherwise_gets_another_and_the_first_is_closed
     first = driver_at(here)
     assert isinstance(first, Closing)
     assert driver_at(replace(here, driver="another")) is not first
-    assert not first.is_open
+    assert first.is_closed
 
 
 def test_all_are_closed_at_the_end() -> None:
     first = driver_at(ServerAddress(uuid4(), "closing"))
     registry.close_all()
     assert isinstance(first, Closing)
-    assert not first.is_open
+    assert first.is_closed
 
 
 def test_an_unknown_driver_is_named() -> None:
