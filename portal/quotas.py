@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.figures import grouped
 from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.models.quota import IN_USE
 
@@ -60,8 +61,8 @@ class QuotaUse:
             if more > 1
             else _("Quota reached: %(used)s of %(limit)s %(in_use)s.")
         )
-        values = {"used": f"{self.used:,}", "limit": f"{self.limit:,}", "in_use": IN_USE[self.quota]}
-        return words % {**values, "more": f"{more:,}"}
+        values = {"used": grouped(self.used), "limit": grouped(self.limit), "in_use": IN_USE[self.quota]}
+        return words % {**values, "more": grouped(more)}
 
 
 def quota_use(organization: Organization, quota: Quota) -> QuotaUse:

@@ -7,6 +7,7 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 
 from portal.exceptions import InvalidInput
+from portal.figures import grouped
 from portal.models import Role
 from portal.models.api_token import NAME_LENGTH as TOKEN_NAME_LENGTH
 
@@ -65,7 +66,7 @@ def clean_custody_minutes(minutes: int | None) -> int | None:
     if minutes is not None and not LEAST_KEY_MINUTES <= minutes <= MOST_KEY_MINUTES:
         message = _("Choose %(least_key_minutes)s to %(most_key_minutes)s minutes, or nothing for the default.") % {
             "least_key_minutes": LEAST_KEY_MINUTES,
-            "most_key_minutes": f"{MOST_KEY_MINUTES:,}",
+            "most_key_minutes": grouped(MOST_KEY_MINUTES),
         }
         raise InvalidInput.in_field("custody_minutes", message)
     return minutes
@@ -94,7 +95,7 @@ def clean_journal_days(days: int | None) -> int | None:
         raise InvalidInput.in_field(
             "journal_days",
             _("Choose %(least_journal_days)s to %(most_journal_days)s days, or nothing for the default.")
-            % {"least_journal_days": LEAST_JOURNAL_DAYS, "most_journal_days": f"{MOST_JOURNAL_DAYS:,}"},
+            % {"least_journal_days": LEAST_JOURNAL_DAYS, "most_journal_days": grouped(MOST_JOURNAL_DAYS)},
         )
     return days
 
@@ -105,7 +106,7 @@ def clean_connection_days(days: int | None) -> int | None:
         raise InvalidInput.in_field(
             "connection_days",
             _("Choose %(least_connection_days)s to %(most_journal_days)s days, or nothing for the default.")
-            % {"least_connection_days": LEAST_CONNECTION_DAYS, "most_journal_days": f"{MOST_JOURNAL_DAYS:,}"},
+            % {"least_connection_days": LEAST_CONNECTION_DAYS, "most_journal_days": grouped(MOST_JOURNAL_DAYS)},
         )
     return days
 

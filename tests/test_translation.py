@@ -26,6 +26,14 @@ def test_texts_of_templates_are_marked() -> None:
     assert not found, "mark these texts for translation (docs/translation.md)"
 
 
+def test_scripts_take_their_sentences_from_the_page() -> None:
+    sentence = re.compile(r"""["'`][A-Z][a-z]+(?: [^"'`]*)?["'`]""")
+    named = {'"Enter"', '"Escape"', '"Accept"', '"ArrowUp"', '"ArrowDown"'}
+    scripts = sorted((ROOT / "static" / "js").glob("*.js"))
+    lines = [line for path in scripts for line in path.read_text().splitlines() if not line.lstrip().startswith("//")]
+    assert {text for line in lines for text in sentence.findall(line)} - named == set()
+
+
 def test_no_plural_counts_a_value_that_it_replaced_itself() -> None:
     """Django sets the values of `with` before it counts: `count n=rows|length with rows=rows|length` counts none."""
     counting = re.compile(r"{% blocktranslate (?P<values>(?:[^%]*\s)?count (?P<number>\w+)=(?P<counted>\w+)[^%]*)%}")

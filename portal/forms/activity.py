@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.audit.reading import Filters
 from portal.audit.words import WORDS
+from portal.forms.day import DayInput
 from portal.searching import as_typed
 
 _ID_LENGTH = 40
@@ -21,8 +22,8 @@ class ActivityForm(forms.Form):
 
     q = forms.CharField(required=False, max_length=100, label=_("Search"))
     what = forms.ChoiceField(required=False, label=_("What"))
-    since = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(required=False, label=_("From"), widget=DayInput())
+    until = forms.DateField(required=False, label=_("To"), widget=DayInput())
     actor = forms.CharField(required=False, max_length=_ID_LENGTH, widget=forms.HiddenInput)
     object = forms.CharField(required=False, max_length=_ID_LENGTH, widget=forms.HiddenInput)
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.exceptions import InvalidInput
+from portal.figures import grouped
 from portal.models import Organization, Quota
 from portal.models.organization import DEFAULT_DEVICES, DEFAULT_KEY_MINUTES
 from portal.models.quota import DEFAULT_LIMITS
@@ -117,7 +118,7 @@ class OrganizationForm(forms.Form):
         ):
             self.fields[name].help_text = _("%(words)s Empty: %(days)s.") % {
                 "words": words,
-                "days": f"{getattr(settings, name.upper()):,}",
+                "days": grouped(getattr(settings, name.upper())),
             }
 
 
@@ -133,9 +134,9 @@ class StaffOrganizationNameForm(forms.ModelForm[Organization]):
         there = Organization.objects.filter(pk=self.instance.pk).first()
         uses = {use.quota: use.used for use in quota_uses(there)} if there else {}
         for quota, field in zip(Quota, LIMIT_FIELDS, strict=True):
-            default = _("Empty: %(default_limits)s, the default.") % {"default_limits": f"{DEFAULT_LIMITS[quota]:,}"}
+            default = _("Empty: %(default_limits)s, the default.") % {"default_limits": grouped(DEFAULT_LIMITS[quota])}
             self.fields[field].help_text = (
-                _("%(default)s In use: %(uses)s.") % {"default": default, "uses": f"{uses[quota]:,}"}
+                _("%(default)s In use: %(uses)s.") % {"default": default, "uses": grouped(uses[quota])}
                 if quota in uses
                 else default
             )

@@ -1,4 +1,5 @@
 // A long checklist: typing shows what fits, in any order of the words. What is ticked stays ticked, seen or not.
+// data-filters is the list's id, data-shown the sentence with {shown} and {total}.
 const folded = (text) => text.normalize("NFD").replace(/\p{Mark}/gu, "").toLowerCase();
 
 for (const search of document.querySelectorAll("[data-filters]")) {
@@ -12,7 +13,7 @@ for (const search of document.querySelectorAll("[data-filters]")) {
     const shown = items.filter(([item]) => !item.hidden).length;
     list.hidden = shown === 0;
     nothing.hidden = shown > 0;
-    document.getElementById("announcements").textContent = `${shown} of ${items.length} shown`;
+    document.getElementById("announcements").textContent = search.dataset.shown.replace("{shown}", shown).replace("{total}", items.length);
   });
 
   // Enter searches; it does not save the form around it.

@@ -29,7 +29,8 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy], [data-copy-from]");
   if (!button) return;
   const copied = await copy(textOf(button));
-  document.getElementById("announcements").textContent = copied ? "Copied" : "Copying did not work. Select the text instead.";
+  const announcements = document.getElementById("announcements");
+  announcements.textContent = copied ? announcements.dataset.copied : announcements.dataset.notCopied;
   if (!copied) return;
   button.dataset.copied = "";
   setTimeout(() => delete button.dataset.copied, 1500);

@@ -78,7 +78,7 @@ function fill(main) {
   }
 }
 
-function show(html) {
+function show(html, words) {
   const answer = new DOMParser().parseFromString(html, "text/html");
   const main = document.getElementById("main");
   main.replaceChildren(...answer.getElementById("main").childNodes);
@@ -87,7 +87,7 @@ function show(html) {
   fill(main);
   scrollTo(0, 0);
   main.focus();
-  document.getElementById("announcements").textContent = "The profile is ready.";
+  document.getElementById("announcements").textContent = words;
 }
 
 document.addEventListener("submit", async (event) => {
@@ -100,11 +100,11 @@ document.addEventListener("submit", async (event) => {
   try {
     pair ??= await makePair();
     const answer = await send(form);
-    if (answer.redirected) throw new Error("You were signed out. Load this page again and sign in.");
-    if (!answer.ok) throw new Error(answer.headers.get("Content-Type").startsWith("text/plain") ? await answer.text() : "The portal refused this. Load the page again.");
-    show(await answer.text());
+    if (answer.redirected) throw new Error(form.dataset.signedOut);
+    if (!answer.ok) throw new Error(answer.headers.get("Content-Type").startsWith("text/plain") ? await answer.text() : form.dataset.refused);
+    show(await answer.text(), form.dataset.ready);
   } catch (error) {
-    say("fault", error instanceof TypeError ? "The portal does not answer. Try again in a moment." : error.message);
+    say("fault", error instanceof TypeError ? form.dataset.unanswered : error.message);
     button.disabled = false;
   }
   page("waiting").hidden = true;

@@ -6,7 +6,7 @@ const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).re
 async function optionsOf(form) {
   if (form.dataset.options) return JSON.parse(form.dataset.options).publicKey;
   const answer = await fetch(form.dataset.optionsFrom, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(`The portal answered ${answer.status}`);
+  if (!answer.ok) throw new Error(answer.status);
   return (await answer.json()).request_options.publicKey;
 }
 

@@ -21,13 +21,14 @@ async function fetched(url) {
 
 // The first fetch also opens the connection. The fastest of the others met the fewest queues.
 async function measure(place) {
+  const { measured, unanswered } = place.closest("[data-measured]").dataset;
   try {
     await fetched(place.dataset.probe);
     let fastest = Infinity;
     for (let count = 1; count < FETCHES; count += 1) fastest = Math.min(fastest, await fetched(place.dataset.probe));
-    place.textContent = `${Math.max(1, Math.round(fastest))} ms measured from this browser`;
+    place.textContent = measured.replace("{time}", `${Math.max(1, Math.round(fastest))} ms`);
   } catch {
-    place.textContent = "No answer to this browser";
+    place.textContent = unanswered;
   }
   return `${place.dataset.region}: ${place.textContent}`;
 }

@@ -2,23 +2,23 @@
 // with Alt and the arrow keys, where they have such buttons. Nothing is saved before Save is pressed. Without this
 // script, the same buttons ask the server (vpn/forms/table.py).
 //
-// data-table is the prefix of the fields' names, data-noun what a row is called; with data-ends-empty the last row is
-// always an empty one. A part of the form with data-unsaved appears with the first row that is added, removed or moved.
+// data-table is the prefix of the fields' names; with data-ends-empty the last row is always an empty one. What is
+// announced stands in data-added, data-removed, and, where rows move, in data-moved, data-first and data-last: sentences
+// with {name}, {number} and {total}. A row without a name is called data-nameless. A part of the form with data-unsaved
+// appears with the first row that is added, removed or moved.
 const list = document.querySelector("[data-table]");
 const template = document.getElementById("row-template");
-const { table, noun } = list.dataset;
-const title = noun[0].toUpperCase() + noun.slice(1);
+const { table } = list.dataset;
 const NUMBER_IN_NAME = new RegExp(`${table}-(\\d+|__new__)-`, "g");
-const NUMBER_IN_LABEL = new RegExp(`${noun}\\s+\\d*`);
 const form = list.closest("form");
 const NAMES = ["name", "id", "aria-labelledby", "aria-describedby"];
 
 const rows = () => [...list.rows];
-const titleOf = (row) => row.querySelector("[name$='-name']").value.trim() || `The ${noun}`;
+const titleOf = (row) => row.querySelector("[name$='-name']").value.trim() || list.dataset.nameless;
 const isEmpty = (row) => [...row.querySelectorAll("input:not([type='hidden'])")].every((field) => !field.value.trim());
 
-function announce(words) {
-  document.getElementById("announcements").textContent = words;
+function announce(words, values) {
+  document.getElementById("announcements").textContent = words.replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
 // Fields are numbered in the order of their rows.
@@ -35,7 +35,7 @@ function renumber() {
     row.querySelector("[data-number]").textContent = index + 1;
     for (const button of row.querySelectorAll("button")) {
       button.value = button.value.replace(/^(\d+|__new__)/, index);
-      button.setAttribute("aria-label", button.getAttribute("aria-label").replace(NUMBER_IN_LABEL, `${noun} ${index + 1} `).trim());
+      button.setAttribute("aria-label", button.getAttribute("aria-label").replace(/\d+/, index + 1));
     }
   });
   const total = form.elements[`${table}-TOTAL_FORMS`];
@@ -46,13 +46,13 @@ function renumber() {
 
 function moved(row) {
   renumber();
-  announce(`${titleOf(row)} is now ${noun} ${rows().indexOf(row) + 1} of ${list.rows.length}. Not saved yet.`);
+  announce(list.dataset.moved, { name: titleOf(row), number: rows().indexOf(row) + 1, total: list.rows.length });
 }
 
 function move(row, step) {
   const focused = document.activeElement;
   const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
-  if (!other) return announce(`${titleOf(row)} is the ${step < 0 ? "first" : "last"} ${noun} already.`);
+  if (!other) return announce(step < 0 ? list.dataset.first : list.dataset.last, { name: titleOf(row) });
   if (step < 0) other.before(row);
   else other.after(row);
   moved(row);
@@ -60,14 +60,14 @@ function move(row, step) {
 }
 
 function remove(row) {
-  const words = `${titleOf(row)} is removed. Not saved yet.`;
+  const name = titleOf(row);
   const index = rows().indexOf(row);
   row.remove();
   if ("endsEmpty" in list.dataset && !(rows().length && isEmpty(rows().at(-1)))) append();
   renumber();
   const next = rows()[Math.min(index, rows().length - 1)];
   (next?.querySelector("[name$='-name']") ?? document.querySelector("[name='add']")).focus();
-  announce(words);
+  announce(list.dataset.removed, { name });
 }
 
 function append() {
@@ -78,7 +78,7 @@ function add() {
   append();
   renumber();
   rows().at(-1).querySelector("[name$='-name']").focus();
-  announce(`${title} ${list.rows.length} is added. Not saved yet.`);
+  announce(list.dataset.added, { number: list.rows.length });
 }
 
 form.addEventListener("input", () => { form.dataset.changed = ""; });

@@ -5,7 +5,7 @@ const MOST_BYTES = 200_000;
 const encoder = new TextEncoder();
 const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const digest = async (text) => hex(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
-const NOT_ONE = "This is neither a WireGuard nor an OpenVPN profile.";
+const NOT_ONE = form.dataset.neither;
 
 // Keys sorted, no spaces: what json.dumps writes on the other side.
 const canonical = (values) => JSON.stringify(Object.fromEntries(Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1))));
@@ -36,8 +36,8 @@ async function wireguard(text) {
     else if (name) values[`${part}.${name.toLowerCase()}`] = [values[`${part}.${name.toLowerCase()}`], value].filter(Boolean).join(", ");
   }
   if (!values["peer.publickey"]) throw new Error(NOT_ONE);
-  if (!values["interface.privatekey"]) throw new Error("This file has no private key in it, so it is nobody’s yet.");
-  const key = await publicKeyOf(values["interface.privatekey"]).catch(() => { throw new Error("This browser cannot read the key. Take a newer one."); });
+  if (!values["interface.privatekey"]) throw new Error(form.dataset.keyless);
+  const key = await publicKeyOf(values["interface.privatekey"]).catch(() => { throw new Error(form.dataset.old); });
   const names = listed(values["interface.dns"]);
   const [host, port] = hostAndPort(values["peer.endpoint"]);
   const configured = {
@@ -78,13 +78,13 @@ async function openvpn(text) {
 }
 
 async function ask(file) {
-  if (!crypto.subtle) throw new Error("Browsers digest files on pages that they reach over HTTPS, and this one was reached over HTTP.");
+  if (!crypto.subtle) throw new Error(form.dataset.insecure);
   if (file.size > MOST_BYTES) throw new Error(NOT_ONE);
   const text = (await file.text()).replace(/\r\n/g, "\n");
   const found = await (text.includes("[Interface]") ? wireguard(text) : openvpn(text));
   const body = new URLSearchParams({ ...found, csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value });
   const answer = await fetch(form.action, { method: "POST", body });
-  if (!answer.ok || answer.redirected) throw new Error("The portal did not answer. Load the page again.");
+  if (!answer.ok || answer.redirected) throw new Error(form.dataset.refused);
   document.getElementById("answer").innerHTML = await answer.text();
 }
 
@@ -94,7 +94,7 @@ async function look(file) {
   try {
     await ask(file);
   } catch (error) {
-    fault.firstElementChild.textContent = error instanceof TypeError ? "The portal does not answer. Try again in a moment." : error.message;
+    fault.firstElementChild.textContent = error instanceof TypeError ? form.dataset.unanswered : error.message;
     fault.hidden = false;
   }
 }

@@ -14,6 +14,7 @@ from django.utils.html import format_html_join
 
 from portal.actions.staff_save import saving
 from portal.admin.base import list_link
+from portal.figures import grouped
 from vpn import doorbell
 from vpn.actions.instances.server import allow_networks
 from vpn.actions.servers.drain import drain_server
@@ -137,12 +138,12 @@ class ServerAdmin(CompromisePages):
     @admin.display(description="hubs", ordering="instance_count")
     def carried(self, server: Any) -> str:
         """The number of its instances, with a link to them."""
-        return list_link(Instance, f"{server.instance_count:,}", server=server.pk)
+        return list_link(Instance, grouped(server.instance_count), server=server.pk)
 
     @admin.display(description="peers", ordering="peer_count")
     def peers(self, server: Any) -> str:
         """The number of its hubs' peers, with a link to them."""
-        return list_link(Peer, f"{server.peer_count:,}", server=server.pk)
+        return list_link(Peer, grouped(server.peer_count), server=server.pk)
 
     @admin.display(description="its rows")
     def related(self, server: Server) -> str:

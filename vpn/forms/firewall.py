@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from portal.figures import grouped
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.rule_ends import ANYTHING, Ends
@@ -84,7 +85,7 @@ class FirewallForm(TableForm):
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
         self.saved, self.ends = list(instance.firewall_rules.select_related("observation")), ends
-        self._hits = {str(rule.pk): f"{rule.hits:,}" for rule in self.saved}
+        self._hits = {str(rule.pk): grouped(rule.hits) for rule in self.saved}
         ends.know(end for rule in self.saved for end in (rule.source, rule.destination))
         super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
 

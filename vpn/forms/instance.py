@@ -12,6 +12,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.figures import grouped
 from vpn.constants import (
     DEFAULT_MTU,
     DEFAULT_POOL_PREFIX,
@@ -39,7 +40,7 @@ _TAKEN_OVER = gettext_lazy(
 def _pool_sizes() -> list[tuple[int, str]]:
     """Every prefix length that a pool may have, with the number of peers that fit in it."""
     return [
-        (prefix, _("/%(prefix)s: up to %(count)s peers") % {"prefix": prefix, "count": f"{2 ** (32 - prefix) - 3:,}"})
+        (prefix, _("/%(prefix)s: up to %(count)s peers") % {"prefix": prefix, "count": grouped(2 ** (32 - prefix) - 3)})
         for prefix in range(MAX_POOL_PREFIX, MIN_POOL_PREFIX - 1, -1)
     ]
 

@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.exceptions import InvalidInput
+from portal.figures import grouped
+from portal.forms.day import DayInput
 from portal.models import Group, Membership, Role
 from vpn.access import instances_of
 from vpn.actions.people.invitation_lines import MOST_CHARACTERS, ROLES, Defaults, checked_day
@@ -56,7 +58,7 @@ class InviteForm(forms.Form):
         label=gettext_lazy("Last day of the invitation"),
         required=False,
         help_text=gettext_lazy("Who has not joined by then needs a new invitation. Empty: it has no end."),
-        widget=forms.DateInput({"type": "date"}),
+        widget=DayInput(),
     )
     instance = forms.ModelChoiceField(
         label=gettext_lazy("Device on"),
@@ -97,7 +99,7 @@ class InviteForm(forms.Form):
         if file.size > _MOST_BYTES:
             raise forms.ValidationError(
                 _("The file has more than %(most_characters)s characters.")
-                % {"most_characters": f"{MOST_CHARACTERS:,}"}
+                % {"most_characters": grouped(MOST_CHARACTERS)}
             )
         try:
             return str(file.read().decode("utf-8-sig"))

@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.figures import grouped
 from vpn.geo.places import Place, clearly_meant, find_places, has_towns
 
 PLACE_LENGTH: Final = 80
@@ -57,7 +58,7 @@ class PlacingForm(forms.Form):
             return place
         if (place := clearly_meant(found)) is None and self._is_new_place():
             self.place_choices = [
-                (one.label, _("%(count)s people") % {"count": f"{one.people:,}"}) for one in found[:_MOST_CHOICES]
+                (one.label, _("%(count)s people") % {"count": grouped(one.people)}) for one in found[:_MOST_CHOICES]
             ]
             self.add_error(self.place_field, _several(text, len(found)) if found else self._unknown(text))
         return place

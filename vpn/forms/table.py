@@ -70,9 +70,9 @@ class RowForm(forms.Form):
         return [name for name, field in cls.base_fields.items() if isinstance(field.widget, forms.Select)]
 
     @property
-    def number(self) -> int | str:
-        """The row's number on the page; "" in the template of new rows."""
-        return self.index + 1 if isinstance(self.index, int) else ""
+    def number(self) -> int:
+        """The row's number on the page; 0 in the template of new rows, where the page puts the number."""
+        return self.index + 1 if isinstance(self.index, int) else 0
 
     @property
     def cells(self) -> SafeString:

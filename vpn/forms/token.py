@@ -11,6 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.forms.day import DayInput
 from portal.models import Membership
 from portal.models.api_token import NAME_LENGTH, Ceiling
 from vpn.access import instances_of
@@ -48,7 +49,7 @@ class TokenForm(forms.Form):
     last_day = forms.DateField(
         label=gettext_lazy("Last day"),
         help_text=format_lazy(gettext_lazy("At most {days} days from today."), days=MOST_DAYS),
-        widget=forms.DateInput({"type": "date"}),
+        widget=DayInput(),
     )
 
     def __init__(self, *args: Any, member: Membership, **options: Any) -> None:

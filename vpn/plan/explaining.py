@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
 from vpn.plan.named import Diverted, NameChange, diverted, names_changed
@@ -61,9 +62,9 @@ def too_much(size: Size, cut: Collection[str]) -> str:
 
 
 def _counts(size: Size) -> str:
-    peers = ngettext("%(count)s peer", "%(count)s peers", size.peers) % {"count": f"{size.peers:,}"}
-    rules = ngettext("%(count)s rule", "%(count)s rules", size.rules) % {"count": f"{size.rules:,}"}
-    networks = ngettext("%(count)s network", "%(count)s networks", size.networks) % {"count": f"{size.networks:,}"}
+    peers = ngettext("%(count)s peer", "%(count)s peers", size.peers) % {"count": grouped(size.peers)}
+    rules = ngettext("%(count)s rule", "%(count)s rules", size.rules) % {"count": grouped(size.rules)}
+    networks = ngettext("%(count)s network", "%(count)s networks", size.networks) % {"count": grouped(size.networks)}
     words = _("%(peers)s, %(rules)s and %(networks)s of sites")
     return words % {"peers": peers, "rules": rules, "networks": networks}
 

@@ -8,6 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from portal.figures import grouped
+
 # Longer lists of names end in "and 12 others".
 MOST_NAMES = 4
 
@@ -28,4 +30,4 @@ def shortened(names: Sequence[str]) -> str:
     if len(names) <= MOST_NAMES:
         return joined(names)
     first = names[: MOST_NAMES - 1]
-    return joined([*first, _("%(count)s others") % {"count": f"{len(names) - len(first):,}"}])
+    return joined([*first, _("%(count)s others") % {"count": grouped(len(names) - len(first))}])

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.figures import grouped
 from vpn.actions.activity.plan_turn import PlanBusy, compare_in_turn
 from vpn.actions.activity.planning import MOST_NOTED_LINES
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
@@ -116,7 +117,7 @@ def _skipped(number: int) -> list[Line]:
     if not number:
         return []
     words = _("%(count)s equal rules") if number > 1 else _("%(count)s equal rule")
-    return [Line(words % {"count": f"{number:,}"}, (), (), is_gap=True)]
+    return [Line(words % {"count": grouped(number)}, (), (), is_gap=True)]
 
 
 def _rule(side: tuple[int, RuleValues] | None, document: Document) -> list[str]:

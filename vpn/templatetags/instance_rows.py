@@ -10,10 +10,11 @@ from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from portal.figures import grouped
 from portal.web.filled import filled_rows
 from vpn.models import Instance
 from vpn.presenters.needs import Notice
-from vpn.templatetags.display import grouped, instance_chip
+from vpn.templatetags.display import instance_chip
 
 register = template.Library()
 _RENDER: Final = partial(render_to_string, "vpn/instances/row.html")

@@ -83,7 +83,7 @@ def _row(peer: ListedPeer, path: str, *, is_outdated: bool) -> PeerRow:
 
 
 def _moment(at: datetime | None) -> str:
-    return date(timezone.localtime(at), "j F Y, H:i:s T") if at is not None else ""
+    return date(timezone.localtime(at), _("j F Y, H:i:s T")) if at is not None else ""
 
 
 def _dot(peer: ListedPeer, *, is_connected: bool) -> SafeString:
@@ -101,7 +101,7 @@ def _note(peer: ListedPeer, is_outdated: bool) -> str:
     if is_outdated:
         return _("profile outdated")
     if peer.ends_at is not None and timedelta() < peer.ends_at - timezone.now() < _ENDS_SOON:
-        return _("ends on %(day)s") % {"day": date(timezone.localtime(peer.ends_at), "j F")}
+        return _("ends on %(day)s") % {"day": date(timezone.localtime(peer.ends_at), _("j F"))}
     return _("reconnects to receive changes") if peer.is_reconnecting else ""
 
 

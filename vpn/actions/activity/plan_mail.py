@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
+from portal.figures import grouped
 from portal.models import Membership, MembershipState, Principal
 from portal.web.language import in_language_of
 from vpn import doorbell
@@ -54,7 +55,7 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
         most = most_in_a_day(organization_id)
         raise NotPossible(
             _("This organization may send %(most)s such mails in a day, and these would be more.")
-            % {"most": f"{most:,}"},
+            % {"most": grouped(most)},
             next_step=_("Try again tomorrow."),
         )
     with transaction.atomic():

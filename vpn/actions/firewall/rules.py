@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
+from portal.figures import grouped
 from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.activity.change_words import rules_words
@@ -46,8 +47,8 @@ def cleaned_rules(instance: Instance, given: Sequence[RuleValues]) -> list[RuleV
     """
     if len(given) > MOST_RULES:
         message = _("An instance has at most %(most_rules)s rules; these are %(given)s.") % {
-            "most_rules": f"{MOST_RULES:,}",
-            "given": f"{len(given):,}",
+            "most_rules": grouped(MOST_RULES),
+            "given": grouped(len(given)),
         }
         raise InvalidSettings({"firewall": [message]})
     faults: list[RuleFault] = []

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput, NotPossible
+from portal.figures import grouped
 from portal.models import Principal
 from vpn.actions.activity.change_words import settings_words
 from vpn.actions.activity.planning import planned_change
@@ -52,7 +53,8 @@ def check_trial(locked: Instance, fields: Collection[str], seconds: int) -> None
     """Raise InvalidInput or NotPossible if these settings cannot be tried for so many seconds."""
     if not SHORTEST <= seconds <= LONGEST:
         raise InvalidInput.in_field(
-            FIELD, _("Choose %(shortest)s to %(longest)s seconds.") % {"shortest": SHORTEST, "longest": f"{LONGEST:,}"}
+            FIELD,
+            _("Choose %(shortest)s to %(longest)s seconds.") % {"shortest": SHORTEST, "longest": grouped(LONGEST)},
         )
     if others := sorted(set(fields) - TRIED):
         raise InvalidInput.in_field(

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from portal.exceptions import Conflict, InvalidInput
+from portal.figures import grouped
 from vpn.actions.peers.use import days_faults
 from vpn.actions.sites.overlaps import claims_on
 from vpn.addressing.networks import Network
@@ -61,8 +62,8 @@ def checked_subnets(
     """
     if len(subnets) > MOST_SUBNETS:
         message = _("A peer has at most %(most_subnets)s subnets; these are %(subnets)s.") % {
-            "most_subnets": f"{MOST_SUBNETS:,}",
-            "subnets": f"{len(subnets):,}",
+            "most_subnets": grouped(MOST_SUBNETS),
+            "subnets": grouped(len(subnets)),
         }
         raise InvalidInput.in_field("subnets", message)
     errors: list[str] = []

@@ -107,7 +107,7 @@ def _message(mail: QueuedMail, peer: Peer, end: datetime) -> EmailMessage:
         "device": peer.device or _("Your device"),
         "instance": peer.instance.name,
         "organization": peer.instance.organization.name,
-        "day": date(timezone.localtime(end), "j F Y, H:i T"),
+        "day": date(timezone.localtime(end), _("j F Y, H:i T")),
     }
     is_unused = end == peer.unused_until
     if is_unused:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from portal.exceptions import InvalidInput
+from portal.figures import grouped
 from portal.models import Group, Membership, Organization, Quota, Role
 from portal.quotas import QuotaUse, quota_use
 from portal.validators import clean_email, clean_name
@@ -104,7 +105,7 @@ def read_lines(organization: Organization, text: str, defaults: Defaults) -> lis
     if len(text) > MOST_CHARACTERS:
         raise InvalidInput.in_field(
             "lines",
-            _("Paste at most %(most_characters)s characters at once.") % {"most_characters": f"{MOST_CHARACTERS:,}"},
+            _("Paste at most %(most_characters)s characters at once.") % {"most_characters": grouped(MOST_CHARACTERS)},
         )
     rows = list(_rows(text))
     if not rows:
@@ -113,7 +114,7 @@ def read_lines(organization: Organization, text: str, defaults: Defaults) -> lis
         raise InvalidInput.in_field(
             "lines",
             _("These are %(rows)s people. Invite at most %(most_lines)s at once.")
-            % {"rows": f"{len(rows):,}", "most_lines": MOST_LINES},
+            % {"rows": grouped(len(rows)), "most_lines": MOST_LINES},
         )
     reader = _Reader(organization, defaults)
     return [reader.read(number, cells) for number, cells in rows]

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
+from portal.figures import grouped
 from portal.models import Organization, Principal, Quota
 from vpn.actions.activity.planning import planned_change, touch_peer
 from vpn.actions.change import Scope, if_possible
@@ -185,7 +186,7 @@ def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
     if len(texts) > MOST_SUBNETS:
         raise ValidationError(
             _("A site has at most %(most_subnets)s subnets; these are %(texts)s.")
-            % {"most_subnets": f"{MOST_SUBNETS:,}", "texts": f"{len(texts):,}"}
+            % {"most_subnets": grouped(MOST_SUBNETS), "texts": grouped(len(texts))}
         )
     errors: list[str] = []
     networks: dict[str, None] = {}

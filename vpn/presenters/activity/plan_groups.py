@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.presenters.activity.plan_sentences import Way
 from vpn.presenters.lists import MOST_NAMES, joined, shortened
 from vpn.reach.fates import rows_of_pairs
@@ -55,7 +56,7 @@ def counts_of(plan: Mapping[str, Any]) -> list[str]:
     if not counts:
         return []
     return [
-        words % {"count": f"{count:,}", "total": f"{counts['total']:,}"}
+        words % {"count": grouped(count), "total": grouped(counts["total"])}
         for words, count in (
             (_cut_off(counts["cut_off"]), counts["cut_off"]),
             (_losing(counts["losing"]), counts["losing"]),
@@ -143,7 +144,7 @@ def _ends(groups: list[Mapping[str, Any]], total: int | None, name: _Name) -> En
         return Ends(shortened([name(end) for end in ends]))
     peers = sum(group["peers"] for group in groups)
     is_all = peers == total and not _others(ends)
-    words = _("All %(count)s peers") % {"count": f"{peers:,}"} if is_all else _counted(ends, count)
+    words = _("All %(count)s peers") % {"count": grouped(peers)} if is_all else _counted(ends, count)
     return Ends(words, tuple(name(end) for end in ends), count - len(ends))
 
 
@@ -159,9 +160,9 @@ def _counted(ends: list[str], count: int) -> str:
         "site": ngettext("%(count)s site", "%(count)s sites", kinds["site"]),
         "net": ngettext("%(count)s network", "%(count)s networks", kinds["net"]),
     }
-    parts = [text % {"count": f"{kinds[kind]:,}"} for kind, text in words.items() if kinds[kind]]
+    parts = [text % {"count": grouped(kinds[kind])} for kind, text in words.items() if kinds[kind]]
     if count > len(ends):
-        parts.append(_("%(count)s more") % {"count": f"{count - len(ends):,}"})
+        parts.append(_("%(count)s more") % {"count": grouped(count - len(ends))})
     if kinds[_INTERNET]:
         parts.append(_("the internet"))
     return shortened(parts)

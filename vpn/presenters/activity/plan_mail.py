@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from portal.mail import is_shown
 from vpn.actions.activity.plan_mail import MAIL_RETRIED
 from vpn.models import ChangePlan, PlanMail
@@ -36,12 +37,12 @@ def _words(plan: ChangePlan, written: int, refused: int) -> str:
             "The mail server refused to write to %(count)s people.",
             refused,
         )
-        sentences.append(words % {"count": f"{refused:,}"})
+        sentences.append(words % {"count": grouped(refused)})
     return " ".join(sentences) or _("No mail was needed.")
 
 
 def _unfinished(plan: ChangePlan, written: int) -> str:
-    values = {"count": f"{written:,}"}
+    values = {"count": grouped(written)}
     if plan.mail_requested_at is not None and plan.mail_requested_at < timezone.now() - MAIL_RETRIED:
         if not written:
             return _("Not all messages could be sent within a day: none so far.")
@@ -60,4 +61,4 @@ def _written(count: int) -> str:
         )
     else:
         words = ngettext("%(count)s person was mailed.", "%(count)s people were mailed.", count)
-    return words % {"count": f"{count:,}"}
+    return words % {"count": grouped(count)}

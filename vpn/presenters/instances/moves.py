@@ -8,6 +8,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.choices import ServerState
 from vpn.models import Instance, Move, Region, RetiredHub, Server
 from vpn.presenters.findings import sentence_of
@@ -91,7 +92,7 @@ def _why(instance: Instance, row: RetiredHub) -> str:
             "profiles, or you end it.",
             count,
         )
-        return words % {"count": f"{count:,}"}
+        return words % {"count": grouped(count)}
     return _(
         "Devices that connected before the move still use its address. The forwarding ends by itself once no packet "
         "has passed for an hour, or when you end it."

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.needs import MOST_NAMED, Need
 from vpn.presenters.findings import Names, sentence_of
 from vpn.presenters.lists import joined
@@ -31,7 +33,10 @@ def sites_silent(need: Need) -> Words:
     """Sites that were connected are disconnected."""
     sites, count = need.facts.peers.silent_sites, need.facts.peers.silent
     seen = _("%(site)s (last seen %(since)s UTC)")
-    named = [seen % {"site": name, "since": f"{datetime.fromisoformat(since):%-d %B, %H:%M}"} for name, since in sites]
+    named = [
+        seen % {"site": name, "since": date_format(datetime.fromisoformat(since), _("j F, H:i"))}
+        for name, since in sites
+    ]
     values = {"site": sites[0][0], "count": count, "sites": _shortened(named, count)}
     title = ngettext("%(site)s is not connected any more", "%(count)d sites are not connected any more", count)
     message = ngettext(
@@ -50,7 +55,7 @@ def sites_silent(need: Need) -> Words:
 def route_nowhere(need: Need) -> Words:
     """Pushed routes lead nowhere."""
     routes = need.facts.lost_routes
-    values = {"route": routes[0], "count": f"{len(routes):,}", "routes": _shortened(routes, len(routes))}
+    values = {"route": routes[0], "count": grouped(len(routes)), "routes": _shortened(routes, len(routes))}
     title = ngettext("%(route)s leads nowhere", "%(count)s pushed routes lead nowhere", len(routes))
     message = ngettext(
         "Devices send what is meant for %(routes)s to the hub, which drops it: no connected site advertises it.",
@@ -77,7 +82,7 @@ def address_changed(need: Need) -> Words:
         count,
     )
     values = {
-        "count": f"{count:,}",
+        "count": grouped(count),
         "left": joined(sorted(left)),
         "people": _shortened(need.facts.cut_off, count),
         "address": address_of(need.instance),
@@ -113,4 +118,4 @@ def _shortened(named: Sequence[str], count: int) -> str:
     first = list(named[:MOST_NAMED])
     if count <= len(first):
         return joined(first)
-    return joined([*first, _("%(count)s more") % {"count": f"{count - len(first):,}"}])
+    return joined([*first, _("%(count)s more") % {"count": grouped(count - len(first))}])

@@ -52,4 +52,4 @@ def _days(count: int) -> str:
 
 
 def _day(at: datetime) -> str:
-    return str(date(timezone.localtime(at), "j F Y, H:i T"))
+    return str(date(timezone.localtime(at), _("j F Y, H:i T")))

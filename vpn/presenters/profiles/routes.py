@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.addressing.networks import contains, merged
 from vpn.models import Instance, Peer
 from vpn.presenters.lists import joined
@@ -52,7 +53,7 @@ def _resolver(instance: Instance) -> str:
     domains = instance.search_domains[:_DOMAINS_NAMED]
     if more := len(instance.search_domains) - len(domains):
         words = ngettext("%(count)s more domain", "%(count)s more domains", more)
-        domains = [*domains, words % {"count": f"{more:,}"}]
+        domains = [*domains, words % {"count": grouped(more)}]
     return _("DNS queries go to the hub, which knows the names in %(domains)s.") % {"domains": joined(domains)}
 
 
@@ -90,7 +91,7 @@ def _destinations(peer: Peer, sites: SiteSubnets, names: Mapping[UUID, str] | No
             words = ngettext("%(count)s more network", "%(count)s more networks", pushed)
         else:
             words = ngettext("%(count)s network", "%(count)s networks", pushed)
-        found.append(words % {"count": f"{pushed:,}"})
+        found.append(words % {"count": grouped(pushed)})
     return [*found, _("the devices of this VPN")]
 
 
@@ -99,7 +100,7 @@ def _sites(peers: list[UUID], known: Mapping[UUID, str] | None, *, is_site: bool
         return []
     if len(peers) > _SITES_NAMED:
         words = _("your company's other %(count)s sites") if is_site else _("your company's %(count)s sites")
-        return [words % {"count": f"{len(peers):,}"}]
+        return [words % {"count": grouped(len(peers))}]
     known = _names_of(peers) if known is None else known
     names = sorted(known[pk] for pk in peers if pk in known)
     return [ngettext("the site %(names)s", "the sites %(names)s", len(names)) % {"names": joined(names)}]

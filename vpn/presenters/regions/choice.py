@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from portal.figures import grouped
 from vpn.choices import Driver
 from vpn.geo.distance import BASE_MS, MS_FOR_1000_KM
 from vpn.geo.suggestion import Trip, Trips
@@ -114,7 +115,7 @@ class RegionChoice:
         count = self.where.without_place
         if count == 1:
             return _("One site does not count: its place is not known.")
-        return _("%s sites do not count: their place is not known.") % f"{count:,}"
+        return _("%s sites do not count: their place is not known.") % grouped(count)
 
     @property
     def model(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from django.db.models import Count, Min, QuerySet
 from django.utils.translation import gettext as _
 
+from portal.figures import grouped
 from vpn.geo.distance import Point
 from vpn.geo.spots import Spot, Spots, merged
 from vpn.models import Site
@@ -46,7 +47,7 @@ def named(spot: Spot) -> str:
     """The name of a spot, with the number of its sites if there are several."""
     if spot.sites == 1:
         return spot.name
-    return _("%(count)s sites near %(name)s") % {"name": spot.name, "count": f"{spot.sites:,}"}
+    return _("%(count)s sites near %(name)s") % {"name": spot.name, "count": grouped(spot.sites)}
 
 
 def _name_of(count: int, site: str, place: str) -> str:

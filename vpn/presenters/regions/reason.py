@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
+from portal.figures import grouped
 from vpn.geo.suggestion import Trips
 from vpn.presenters.regions.located import Located, named
 
@@ -27,7 +28,7 @@ def _first(name: str, trips: Trips, where: Located) -> str:
     )
     if where.sites == 1:
         words = _("%(region)s is closest to %(worst)s, the only site with a place: %(median)s ms.")
-    return words % {"region": name, "sites": f"{where.sites:,}", **_figures(trips)}
+    return words % {"region": name, "sites": grouped(where.sites), **_figures(trips)}
 
 
 def _next(name: str, trips: Trips, where: Located) -> str:

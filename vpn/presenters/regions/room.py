@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from portal.figures import grouped
 from vpn.choices import Driver
 from vpn.models import Region
 
@@ -29,5 +30,5 @@ def rooms(regions: Sequence[Region]) -> dict[str, str]:
 def _words(region: Region, free: int) -> str:
     if free:
         words = ngettext("Room for %(count)s more instance", "Room for %(count)s more instances", free)
-        return words % {"count": f"{free:,}"}
+        return words % {"count": grouped(free)}
     return _("A server is ordered first, which takes some minutes") if region.driver == Driver.CLOUD else ""
