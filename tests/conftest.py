@@ -100,6 +100,7 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
     if REAL.isdisjoint(mark.name for mark in request.node.iter_markers()):
         ring: Callable[..., None] = lambda queue, function, *ids, **_: calls.append((queue, function, *ids))  # noqa: E731
         monkeypatch.setattr("vpn.doorbell._enqueue", ring)
+        monkeypatch.setattr("vpn.doorbell.waiting_revocations", set)
     return calls
 
 

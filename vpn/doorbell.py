@@ -25,7 +25,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from vpn.models import Instance, Move, Server
-from vpn.turns import job_id, take_place
+from vpn.turns import job_id, subject_of, take_place
 
 logger = logging.getLogger(__name__)
 
@@ -257,6 +257,19 @@ def queue_of(name: str, region_id: str = "") -> Queue:
         connection=shared_redis(),
         job_class=PortalJob,
     )
+
+
+def waiting_revocations() -> set[UUID]:
+    """Return the instances of this worker's regions that wait for an urgent apply; none if Redis is unreachable."""
+    try:
+        regions = ["", *(settings.WORKER_REGIONS or regions_with_queues())]
+        with shared_redis().pipeline(transaction=False) as pipeline:
+            for region in regions:
+                pipeline.lrange(queue_of("urgent", region).key, 0, -1)
+            ids = [job.decode(errors="replace") for jobs in pipeline.execute() for job in jobs]
+    except (RedisError, OSError):
+        return set()
+    return {found for each in ids if (found := subject_of(each, "apply_urgently")) is not None}
 
 
 def regions_with_queues() -> set[str]:

@@ -59,6 +59,16 @@ def job_id(organization_id: UUID | None, function: str, subject: UUID | None) ->
     return f"{owner.hex}_{work}{subject.hex if subject is not None else ''}_{secrets.token_hex(8)}"
 
 
+def subject_of(found: str, function: str) -> UUID | None:
+    """Return what a job of this id is about; None if it is another function's."""
+    word, work = function.replace("_", "-"), found.split("_")[1:2]
+    about = work[0].removeprefix(word) if work else ""
+    try:
+        return UUID(about) if work and work[0].startswith(word) else None
+    except ValueError:
+        return None
+
+
 def take_place(connection: Redis | Pipeline, queue_key: str, new_id: str) -> None:
     """Insert a saved job in a queue; it is deleted instead if the same work waits there already."""
     connection.eval(_TAKE_PLACE, 2, queue_key, Job.redis_job_namespace_prefix, new_id)

@@ -152,7 +152,7 @@ def test_a_worker_killed_while_applying_is_succeeded_by_another(
 
 
 @pytest.mark.parametrize(
-    ("seam", "whole"), [("_send_ahead", False), ("_conclude", False), ("_send_ahead", True), ("_note_part", True)]
+    ("seam", "whole"), [("send_ahead", False), ("_conclude", False), ("send_ahead", True), ("_note_part", True)]
 )
 def test_a_worker_killed_while_revoking_is_succeeded_by_another(
     instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch, seam: str, *, whole: bool

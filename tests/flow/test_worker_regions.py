@@ -114,6 +114,17 @@ def test_a_worker_of_all_regions_takes_work_without_a_region(
     assert len(done) == 1
 
 
+def test_revocations_that_wait_are_seen_in_the_regions_of_a_worker(redis: Redis, settings: Settings) -> None:
+    near, far, nowhere, other = (uuid4() for _ in range(4))
+    for pk, region in ((near, "local"), (far, "fra"), (nowhere, "")):
+        doorbell.enqueue_apply(pk, uuid4(), region, urgent=True)
+    doorbell.enqueue_apply(other, uuid4(), "local")
+    settings.WORKER_REGIONS = ()
+    assert doorbell.waiting_revocations() == {near, far, nowhere}
+    settings.WORKER_REGIONS = ("fra",)
+    assert doorbell.waiting_revocations() == {far, nowhere}
+
+
 def test_a_running_worker_of_all_regions_takes_the_work_of_a_new_one(redis: Redis, settings: Settings) -> None:
     make_region()
     settings.WORKER_REGIONS = ()

@@ -38,6 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that confirms what it is sent, in place of the driver."""
     made = Server()
     monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: made)
+    monkeypatch.setattr("vpn.jobs.ahead.driver_for", lambda name: made)
     return made
 
 

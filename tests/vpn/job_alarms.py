@@ -154,6 +154,7 @@ def main(name: str) -> int:
     }
     with (
         patch("vpn.jobs.apply.driver_for", new=lambda _: server),
+        patch("vpn.jobs.ahead.driver_for", new=lambda _: server),
         patch("vpn.jobs.observe.driver_for", new=lambda _: server),
     ):
         if name == "compromise":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from portal.models import Membership
-from tests.factories import BY, settle
+from portal.models import Membership, Organization
+from tests.factories import BY, make_instance, settle
 from tests.vpn.confirming_server import REFUSALS, Server, applied, refuse
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.settings import update_instance
@@ -221,3 +222,61 @@ def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(
     assert [was_delta for was_delta, _ in sent] == [True, False]
     assert revoked.server_ready
     assert revoked.peers.get().is_on_hub
+
+
+@pytest.fixture
+def revoked_too(organization: Organization, admin: Membership, server: Server, rung: list[tuple[str, ...]]) -> Instance:
+    """Another one."""
+    other = make_instance(organization, name="Wien")
+    create_client_peer(other, member=admin, device="tablet", by=BY)
+    create_client_peer(other, member=admin, device="laptop", by=BY)
+    applied(other)
+    delete_peer(other.peers.all()[0], by=BY)
+    rung.clear()
+    return other
+
+
+def test_all_that_wait_are_sent_before_the_first_is_recorded(
+    revoked: Instance,
+    revoked_too: Instance,
+    server: Server,
+    rung: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = str(revoked.pk), str(revoked_too.pk)
+    again = ("urgent", "vpn.jobs.apply.apply_urgently", first)
+    waiting = {revoked_too.pk}
+    monkeypatch.setattr("vpn.doorbell.waiting_revocations", lambda: waiting)
+    server.asked = 0
+    apply_urgently(first)
+    assert (server.asked, rung) == (1, [again]), "it is out, and recorded in a turn of its own"
+    waiting = {revoked.pk}
+    apply_urgently(second)
+    apply_urgently(first)
+    assert (server.asked, rung) == (2, [again]), "each was sent once"
+    for instance in (revoked, revoked_too):
+        instance.refresh_from_db()
+        assert instance.server_ready
+
+
+def test_a_revocation_that_waits_to_be_recorded_is_sent_again_if_another_follows(
+    revoked_too: Instance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpn.doorbell.waiting_revocations", lambda: {uuid4()})
+    apply_urgently(str(revoked_too.pk))
+    left = revoked_too.peers.get()
+    delete_peer(left, by=BY)
+    apply_urgently(str(revoked_too.pk))
+    assert str(left.pk) in server.document["remove"]
+
+
+def test_what_another_worker_has_recorded_is_not_recorded_again(
+    revoked: Instance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = {uuid4()}
+    monkeypatch.setattr("vpn.doorbell.waiting_revocations", lambda: waiting)
+    apply_urgently(str(revoked.pk))
+    applied(revoked)
+    server.asked, recorded = 0, revoked.operations.count()
+    apply_urgently(str(revoked.pk))
+    assert (server.asked, revoked.operations.count()) == (0, recorded)

@@ -19,9 +19,10 @@ from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.actions.instances.trial import note_trial
 from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_removals, compile_spec
+from vpn.desired import ConcurrentChange, Desired, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
+from vpn.jobs.ahead import Sent, has_to_wait, send_ahead, sent_before
 from vpn.jobs.leases import note_leased, renew_lease
 from vpn.jobs.progress import (
     begin_step,
@@ -44,7 +45,6 @@ _BY = Principal.portal("bringing the hub up to date")
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
-_Sent = tuple[Desired, HubReport]
 
 
 def apply_instance(instance_id: str) -> None:
@@ -60,13 +60,19 @@ def apply_instance(instance_id: str) -> None:
 def apply_urgently(instance_id: str) -> None:
     """Apply a revocation: send it to the hub before any write to the database, then continue like `apply_instance`.
 
-    A claim may wait for seconds for another organization's transaction. If another apply of the same hub is running,
-    the server removes peers early; for any other revocation, this job keeps asking for its turn.
+    A claim may wait for seconds for another organization's transaction. So revocations of other hubs that wait are sent
+    before this one is recorded. If another apply of the same hub is running, the server removes peers early; for any
+    other revocation, this job keeps asking for its turn.
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is None:
         return
-    ahead, is_enforced = _send_ahead(instance)
+    ahead, is_enforced = sent_before(instance), True
+    if ahead is None:
+        ahead, is_enforced = send_ahead(instance)
+        if ahead is not None and has_to_wait(pk, ahead):
+            doorbell.enqueue_apply(pk, instance.organization_id, instance.region_id, urgent=True)
+            return
     if (token := lease.claim(pk)) is not None:
         _take_turn(instance, token, ahead)
     else:
@@ -75,37 +81,7 @@ def apply_urgently(instance_id: str) -> None:
         doorbell.enqueue_apply(pk, instance.organization_id, instance.region_id, urgent=not is_enforced)
 
 
-def _send_ahead(instance: Instance) -> tuple[_Sent | None, bool]:
-    """Send the delta before the instance is claimed. Return it, or None if it has to wait for the claim.
-
-    Also return True if the hub enforces the revocation: it does so already if it is busy and the delta only removes
-    peers. The agent enforces the order even without a claim: it refuses an older generation and a delta with another
-    base. If the whole spec has to be sent, a delta that only removes peers is sent first.
-    """
-    compilers = (compile_change, compile_removals) if can_be_delta(instance) else (compile_removals,)
-    for compiler in compilers:
-        desired = None
-        try:
-            desired = compiler(instance.pk)
-            if desired is not None and desired.is_delta:
-                ahead = bool(desired.document["remove"])
-                return (desired, driver_for(instance.server).apply(desired.document, delta=True, ahead=ahead)), True
-        except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
-            logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
-            # With the last OpenVPN peer the listeners stop, which needs the whole spec: remove the peer alone first.
-            if not isinstance(error, AgentError) or error.code != errors.BASE_MISMATCH:
-                is_busy = isinstance(error, AgentError) and error.code == errors.BUSY
-                return None, is_busy and desired is not None and _only_removes(instance, desired)
-    return None, False
-
-
-def _only_removes(instance: Instance, desired: Desired) -> bool:
-    """Return True if a delta removes peers and revokes nothing else."""
-    is_of_peers = desired.is_part or instance.settings_generation <= instance.applied_generation
-    return is_of_peers and not desired.document["upsert"]
-
-
-def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
+def _take_turn(seen: Instance, token: UUID, ahead: Sent | None) -> None:
     """Run one round for an instance that was `seen` before it was claimed; ring again if changes are left."""
     pk, applied = seen.pk, False
     try:
@@ -149,7 +125,7 @@ def _behind(pk: UUID) -> Instance | None:
     return instance if instance is not None and not instance.is_up_to_date else None
 
 
-def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
+def _apply_claimed(pk: UUID, token: UUID, ahead: Sent | None) -> bool:
     """Run one round under a claim, or the rest of one that was sent `ahead`; False if a retry has to wait."""
     operation: Operation | None = None
     try:
