@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from portal.exceptions import InvalidInput
 from portal.models import Membership, Organization, Role
 from portal.signals import instances_asked
@@ -25,12 +27,12 @@ def chosen_instances(organization_id: UUID, role: str, wanted: Iterable[UUID]) -
     asked = set(wanted)
     if role != Role.OPERATOR:
         if asked:
-            raise InvalidInput.in_field("instances", "Only operators have instances. Choose none for this role.")
+            raise InvalidInput.in_field("instances", _("Only operators have instances. Choose none for this role."))
         return None
     if not asked:
-        raise InvalidInput.in_field("instances", "Choose at least one instance for an operator.")
+        raise InvalidInput.in_field("instances", _("Choose at least one instance for an operator."))
     if asked - instances_of_organization(organization_id).keys():
-        raise InvalidInput.in_field("instances", "Choose instances of this organization.")
+        raise InvalidInput.in_field("instances", _("Choose instances of this organization."))
     return sorted(str(pk) for pk in asked)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 # The first that matches: most browsers also name those that they descend from.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
@@ -29,8 +31,8 @@ def browser_name(user_agent: str) -> str:
     """Return browser and system; "An unknown browser" if neither is known."""
     browser, system = _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or (f"A browser on {system}" if system else "An unknown browser")
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or (_("A browser on %(system)s") % {"system": system} if system else _("An unknown browser"))
 
 
 def _first(known: tuple[tuple[str, str], ...], text: str) -> str:

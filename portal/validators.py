@@ -84,7 +84,10 @@ def clean_device_limit(devices: int | None, field: str) -> int | None:
 def clean_unused_days(days: int | None) -> int | None:
     """After how many days without use new devices end; None means never. Raises InvalidInput."""
     if days is not None and not LEAST_UNUSED_DAYS <= days <= MOST_UNUSED_DAYS:
-        message = f"Choose {LEAST_UNUSED_DAYS} to {MOST_UNUSED_DAYS:,} days, or nothing for no end."
+        message = _("Choose %(least)s to %(most)s days, or nothing for no end.") % {
+            "least": LEAST_UNUSED_DAYS,
+            "most": grouped(MOST_UNUSED_DAYS),
+        }
         raise InvalidInput.in_field("unused_days", message)
     return days
 

@@ -1,10 +1,12 @@
-"""What the settings of a cloud account mean at each provider that the portal describes. Pure."""
+"""What the settings of a cloud account mean at each provider that the portal describes. Pure: pages translate it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from django.utils.translation import gettext_noop as _
 
 
 @dataclass(frozen=True)
@@ -27,57 +29,57 @@ class Described:
 PROVIDERS: Final[dict[str, Described]] = {
     "ec2": Described(
         "Amazon EC2",
-        key="access key ID",
-        secret="secret access key",  # noqa: S106 - a description
-        location="region, such as eu-central-1",
-        size="instance type, such as t3.small",
-        image="AMI of that region, such as ami-0123456789abcdef0",
-        network="subnet, such as subnet-0123456789abcdef0; empty: the default one",
-        endpoint="only for an API that is compatible with EC2",
+        key=_("access key ID"),
+        secret=_("secret access key"),
+        location=_("region, such as eu-central-1"),
+        size=_("instance type, such as t3.small"),
+        image=_("AMI of that region, such as ami-0123456789abcdef0"),
+        network=_("subnet, such as subnet-0123456789abcdef0; empty: the default one"),
+        endpoint=_("only for an API that is compatible with EC2"),
         opens_ports=True,
     ),
     "digitalocean": Described(
         "DigitalOcean",
         key="",
-        secret="API token",  # noqa: S106
-        location="region, such as fra1",
-        size="slug, such as s-1vcpu-1gb",
-        image="slug, such as debian-12-x64",
+        secret=_("API token"),
+        location=_("region, such as fra1"),
+        size=_("slug, such as s-1vcpu-1gb"),
+        image=_("slug, such as debian-12-x64"),
     ),
     "hetzner": Described(
         "Hetzner Cloud",
         key="",
-        secret="API token of the project with the right to write",  # noqa: S106
-        location="location, such as nbg1",
-        size="server type, such as cx23",
-        image="name or number, such as debian-12",
+        secret=_("API token of the project with the right to write"),
+        location=_("location, such as nbg1"),
+        size=_("server type, such as cx23"),
+        image=_("name or number, such as debian-12"),
         opens_ports=True,
     ),
     "vultr": Described(
         "Vultr",
         key="",
-        secret="API key",  # noqa: S106
-        location="region, such as fra",
-        size="plan, such as vc2-1c-1gb",
-        image="number of the operating system, such as 2136 for Debian 12",
+        secret=_("API key"),
+        location=_("region, such as fra"),
+        size=_("plan, such as vc2-1c-1gb"),
+        image=_("number of the operating system, such as 2136 for Debian 12"),
     ),
     "linode": Described(
         "Linode (Akamai)",
         key="",
-        secret="personal access token",  # noqa: S106
-        location="region, such as eu-central",
-        size="type, such as g6-nanode-1",
-        image="such as linode/debian12; the region must offer its Metadata service",
+        secret=_("personal access token"),
+        location=_("region, such as eu-central"),
+        size=_("type, such as g6-nanode-1"),
+        image=_("such as linode/debian12; the region must offer its Metadata service"),
     ),
     "openstack": Described(
         "OpenStack",
-        key="user",
-        secret="password",  # noqa: S106
-        location="region; empty: RegionOne",
-        size="ID of the flavor",
-        image="ID of the image",
-        network="ID of a network whose addresses are public",
-        endpoint="URL of Keystone without its version, such as https://cloud.example.net:5000",
+        key=_("user"),
+        secret=_("password"),
+        location=_("region; empty: RegionOne"),
+        size=_("ID of the flavor"),
+        image=_("ID of the image"),
+        network=_("ID of a network whose addresses are public"),
+        endpoint=_("URL of Keystone without its version, such as https://cloud.example.net:5000"),
         opens_ports=True,
     ),
 }

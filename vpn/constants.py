@@ -54,13 +54,13 @@ LONGEST_CNAME_CHAIN: Final = 8
 # Special-use domains, which no hub answers or forwards (RFC 6761 and its registry). `test` and `example` are missing on
 # purpose: an organization may use them inside.
 SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
-    "localhost": "every device keeps it for itself (RFC 6761)",
-    "invalid": "it exists nowhere (RFC 6761)",
-    "onion": "it belongs to Tor and is asked of no DNS server (RFC 7686)",
-    "alt": "it is set apart for names outside the DNS (RFC 9476)",
-    "local": "devices ask for it on their own link only (RFC 6762)",
-    "in-addr.arpa": "the hub answers reverse lookups by itself",
-    "ip6.arpa": "the hub answers reverse lookups by itself",
+    "localhost": _("every device keeps it for itself (RFC 6761)"),
+    "invalid": _("it exists nowhere (RFC 6761)"),
+    "onion": _("it belongs to Tor and is asked of no DNS server (RFC 7686)"),
+    "alt": _("it is set apart for names outside the DNS (RFC 9476)"),
+    "local": _("devices ask for it on their own link only (RFC 6762)"),
+    "in-addr.arpa": _("the hub answers reverse lookups by itself"),
+    "ip6.arpa": _("the hub answers reverse lookups by itself"),
 }
 
 SHARE_TOKEN_TTL: Final = 3600

@@ -73,7 +73,8 @@ def refuse_special_use(name: str) -> None:
     for domain, reason in SPECIAL_USE_DOMAINS.items():
         if is_below(name, domain):
             raise ValidationError(
-                _("%(name)s cannot be used: %(reason)s.") % {"name": quoted(name), "reason": reason}, code="special_use"
+                _("%(name)s cannot be used: %(reason)s.") % {"name": quoted(name), "reason": _(reason)},
+                code="special_use",
             )
 
 
@@ -103,6 +104,6 @@ def parse_record_address(text: str, version: int) -> str:
     reason = reserved_reason(network)
     if reason is not None:
         raise ValidationError(
-            _("%(address)s leads nowhere, as %(reason)s.") % {"address": address, "reason": reason}, code="reserved"
+            _("%(address)s leads nowhere, as %(reason)s.") % {"address": address, "reason": _(reason)}, code="reserved"
         )
     return str(address)

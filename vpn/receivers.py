@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.dispatch import receiver
+from django.utils.translation import gettext as _
 
 from portal.exceptions import Conflict, NotPossible
 from portal.models import Group, Membership, Principal, Receipt
@@ -48,9 +49,16 @@ def follow_name(membership: Membership, former_slug: str, by: Principal, **kwarg
 def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
     """The effects of removing a member, in sentences."""
     peers = Peer.objects.filter(member=membership).select_related("instance").order_by("instance__name", "device")
-    losses = [f"{peer.device or 'A device'} is shut out of {peer.instance.name}; its profile ends." for peer in peers]
+    losses = [
+        _("%(device)s is shut out of %(instance)s; its profile ends.")
+        % {"device": peer.device or _("A device"), "instance": peer.instance.name}
+        for peer in peers
+    ]
     rules = naming(f"user:{membership.pk}").values_list("instance__name", flat=True)
-    return losses + [f"The firewall rules of {name} that name them are removed." for name in sorted(set(rules))]
+    return losses + [
+        _("The firewall rules of %(instance)s that name them are removed.") % {"instance": name}
+        for name in sorted(set(rules))
+    ]
 
 
 @receiver(membership_removing)
@@ -91,9 +99,9 @@ def keep_named_group(group: Group, **kwargs: Any) -> None:
     names = sorted(naming_it.values_list("name", flat=True))
     if names:
         raise Conflict(
-            f"Firewall rules of {', '.join(names)} name {group.name}.",
+            _("Firewall rules of %(instances)s name %(group)s.") % {"instances": ", ".join(names), "group": group.name},
             code="group-in-use",
-            next_step="Remove these rules first.",
+            next_step=_("Remove these rules first."),
         )
 
 

@@ -56,7 +56,7 @@ def mail_link(membership: Membership, *, by: Principal) -> bool:
 
 
 def _a_moment_ago() -> NotPossible:
-    return NotPossible("A link was mailed a moment ago.", next_step="Wait a minute before you send another.")
+    return NotPossible(_("A link was mailed a moment ago."), next_step=_("Wait a minute before you send another."))
 
 
 def _queue(membership: Membership, now: datetime) -> None:

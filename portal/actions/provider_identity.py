@@ -14,6 +14,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from portal.actions.acting import acted, one_act
 from portal.actions.group import set_groups
@@ -23,7 +24,7 @@ from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Principal, ProviderIdentity, Quota, Role, SignInProvider, User
 from portal.signals import membership_changed
 
-_BY_GROUPS = "groups of the sign-in provider"
+_BY_GROUPS = gettext_noop("groups of the sign-in provider")
 _NAME_LENGTH = 60
 
 

@@ -19,13 +19,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.admin.paging import CappedPaginator
 from portal.models import Principal, User
 from portal.sign_in.admin_login import change_password_elsewhere, sign_in_elsewhere
 
-admin.site.site_header = admin.site.site_title = "VPN portal"
-admin.site.index_title = "Operations"
+admin.site.site_header = admin.site.site_title = gettext_lazy("VPN portal")
+admin.site.index_title = gettext_lazy("Operations")
 # One sign-in page for everyone, with its rate limits and second factor. Django's own form would ask for neither.
 admin.site.login = sign_in_elsewhere  # type: ignore[method-assign]
 admin.site.password_change = change_password_elsewhere  # type: ignore[method-assign,assignment]
@@ -99,7 +101,7 @@ def linked(name: str, to: type[Model], lookup: str = "") -> type[admin.SimpleLis
                 key = to._meta.pk.to_python(value)
             except ValidationError as fault:
                 raise IncorrectLookupParameters from fault
-            return [(value, str(to._default_manager.filter(pk=key).first() or "deleted meanwhile"))]  # noqa: SLF001
+            return [(value, str(to._default_manager.filter(pk=key).first() or _("deleted meanwhile")))]  # noqa: SLF001
 
         def has_output(self) -> bool:
             """Only where a link chose a row."""

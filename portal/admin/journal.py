@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from portal.admin.base import ReadOnly
 from portal.audit.reading import words_of
@@ -23,7 +24,7 @@ class JournalEntryAdmin(ReadOnly, admin.ModelAdmin[JournalEntry]):
     list_display = _COLUMNS
     ordering = ("-id",)
     search_fields = ("object_name", "actor_name", "code")
-    search_help_text = "Name of the object, who acted, or the code of the act."
+    search_help_text = _("Name of the object, who acted, or the code of the act.")
     fields = readonly_fields = (*_COLUMNS, "user_agent", "code", "object_kind", "object_id", "document")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
@@ -34,12 +35,12 @@ class JournalEntryAdmin(ReadOnly, admin.ModelAdmin[JournalEntry]):
         """None: lines stay as they are."""
         return {}
 
-    @admin.display(description="what", ordering="code")
+    @admin.display(description=_("what"), ordering="code")
     def what(self, line: JournalEntry) -> str:
         """The act, in words."""
         return words_of(line.code)
 
-    @admin.display(description="who")
+    @admin.display(description=_("who"))
     def who(self, line: JournalEntry) -> str:
         """Who acted."""
         return str(line.actor)

@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.queued_mail import send_again
 from portal.actions.staff_save import cancel_mails, delete_mails
@@ -34,12 +36,12 @@ class MailAdmin(WrittenElsewhere, admin.ModelAdmin[Mail]):
 class Refused(admin.SimpleListFilter):
     """Mail that the mail server did not take at the last try, or that waits for its first."""
 
-    title = "last try"
+    title = gettext_lazy("last try")
     parameter_name = "last"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Failed or not."""
-        return [("failed", "Failed"), ("waiting", "Not tried yet")]
+        return [("failed", _("Failed")), ("waiting", _("Not tried yet"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those with a fault, or without."""
@@ -62,19 +64,21 @@ class QueuedMailAdmin(WrittenElsewhere, admin.ModelAdmin[QueuedMail]):
     actions = ("again",)
     fields = readonly_fields = ("recipient", "whose", "kind", "requested_at", "claimed_at", "fault")
 
-    @admin.display(description="member")
+    @admin.display(description=gettext_lazy("member"))
     def whose(self, mail: QueuedMail) -> str:
         """A link to the member."""
         return row_link(mail.membership)
 
-    @admin.action(permissions=["delete"], description="Send again now")
+    @admin.action(permissions=["delete"], description=gettext_lazy("Send again now"))
     def again(self, request: HttpRequest, queryset: QuerySet[QueuedMail]) -> None:
         """Let a worker send them now, and try for another hour."""
         for mail in queryset:
             if send_again(mail, by=principal_of(request)):
-                self.message_user(request, f"{mail}: a worker sends it now.", messages.SUCCESS)
+                self.message_user(request, _("%(mail)s: a worker sends it now.") % {"mail": mail}, messages.SUCCESS)
             else:
-                self.message_user(request, f"{mail}: it is being sent, or was sent.", messages.INFO)
+                self.message_user(
+                    request, _("%(mail)s: it is being sent, or was sent.") % {"mail": mail}, messages.INFO
+                )
 
     def delete_model(self, request: HttpRequest, obj: QueuedMail) -> None:
         """Cancel it."""

@@ -15,6 +15,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.link_mail import mail_link
 from portal.actions.organization import needs_admin
@@ -39,14 +41,14 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
 
     list_display: tuple[str, ...] = ("name", "slug", "created_at", "related")
     search_fields = ("name", "slug", "memberships__user__email")
-    search_help_text = "Name, short name, or the address of a member."
+    search_help_text = gettext_lazy("Name, short name, or the address of a member.")
     ordering = ("name", "pk")
     show_full_result_count = False
     paginator = CappedPaginator
     readonly_fields = ("id", "created_at", "related")
     prepopulated_fields = {"slug": ("name",)}
 
-    @admin.display(description="its rows")
+    @admin.display(description=gettext_lazy("its rows"))
     def related(self, organization: Organization) -> str:
         """Links to the lists of what belongs to it."""
         return format_html_join(", ", "{}", ((link,) for link in self.links_of(organization)))
@@ -54,16 +56,16 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     def links_of(self, organization: Organization) -> list[str]:
         """One link for each list."""
         return [
-            list_link(Membership, "members", organization=organization.pk),
-            list_link(Group, "groups", organization=organization.pk),
+            list_link(Membership, _("members"), organization=organization.pk),
+            list_link(Group, _("groups"), organization=organization.pk),
         ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Organization | None = None) -> Any:
         """Show the fields for inviting an admin if the organization has none who can sign in."""
         own = ("id", "name", "slug", "created_at", "related") if obj else ("name", "slug")
         asked = (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
-        about = "Limits of this organization. Existing objects above a new limit stay, but no more can be added."
-        return [(None, {"fields": asked}), ("Quotas", {"fields": LIMIT_FIELDS, "description": about})]
+        about = _("Limits of this organization. Existing objects above a new limit stay, but no more can be added.")
+        return [(None, {"fields": asked}), (_("Quotas"), {"fields": LIMIT_FIELDS, "description": about})]
 
     def get_form(
         self, request: HttpRequest, obj: Organization | None = None, change: bool = False, **kwargs: Any
@@ -109,7 +111,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
             return None
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Link for {invited.label}",
+            "title": _("Link for %(person)s") % {"person": invited.label},
             "organization": obj,
             "person": invited,
             "link": one_time_link(invited),
@@ -125,7 +127,11 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         except NotPossible as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
         else:
-            told = f"A link is on its way to {invited.user.email}." if sent else invited.link_fault
+            told = (
+                _("A link is on its way to %(address)s.") % {"address": invited.user.email}
+                if sent
+                else invited.link_fault
+            )
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

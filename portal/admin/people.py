@@ -13,6 +13,8 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.api_token import revoke_token
 from portal.actions.link_mail import mail_link
@@ -28,12 +30,12 @@ from portal.models import ApiToken, Group, Membership, Organization, User
 class LinkFault(admin.SimpleListFilter):
     """Members whose link the mail server refused."""
 
-    title = "mail of the link"
+    title = gettext_lazy("mail of the link")
     parameter_name = "mail"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Only what failed: the others got theirs, or need none."""
-        return [("failed", "Failed")]
+        return [("failed", _("Failed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those with a fault."""
@@ -64,10 +66,13 @@ class UserAdmin(admin.ModelAdmin[User]):
         is_ours = obj is not None and (obj.is_staff or obj.is_superuser)
         return (*fixed, "is_staff", "is_superuser", *(("name", "is_active") if is_ours else ()))
 
-    @admin.display(description="its rows")
+    @admin.display(description=gettext_lazy("its rows"))
     def related(self, user: User) -> str:
         """Links to its memberships, and to its API tokens."""
-        found = [list_link(Membership, "memberships", user=user.pk), list_link(ApiToken, "API tokens", user=user.pk)]
+        found = [
+            list_link(Membership, _("memberships"), user=user.pk),
+            list_link(ApiToken, _("API tokens"), user=user.pk),
+        ]
         return format_html_join(", ", "{}", ((link,) for link in found))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -78,18 +83,26 @@ class UserAdmin(admin.ModelAdmin[User]):
         """Accounts are deactivated instead; memberships are removed on the People page."""
         return False
 
-    @admin.action(permissions=["change"], description="Reset the second factor of the selected users")
+    @admin.action(permissions=["change"], description=gettext_lazy("Reset the second factor of the selected users"))
     def reset_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """For people who lost theirs. Only superusers may do it for staff, and only who confirmed a few minutes ago."""
         if get_adapter(request).is_reauthentication_required(app="portal"):
-            self.message_user(request, "Once it is confirmed that it is you, choose the action again.", messages.INFO)
+            self.message_user(
+                request, _("Once it is confirmed that it is you, choose the action again."), messages.INFO
+            )
             return redirect_to_login(request.get_full_path(), reverse("account_reauthenticate"), "next")
         for user in queryset:
             if (user.is_staff or user.is_superuser) and not is_superuser(request):
-                self.message_user(request, f"{user} is staff: only superusers reset their factor.", messages.ERROR)
+                self.message_user(
+                    request,
+                    _("%(person)s is staff: only superusers reset their factor.") % {"person": user},
+                    messages.ERROR,
+                )
             else:
                 reset_second_factor(user, by=principal_of(request))
-                self.message_user(request, f"The second factor of {user} is reset.", messages.SUCCESS)
+                self.message_user(
+                    request, _("The second factor of %(person)s is reset.") % {"person": user}, messages.SUCCESS
+                )
         return None
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
@@ -108,12 +121,12 @@ class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
     ordering = ("-created_at", "pk")
     actions = ("mail_again",)
 
-    @admin.display(description="account")
+    @admin.display(description=gettext_lazy("account"))
     def account(self, membership: Membership) -> str:
         """A link to the account."""
         return row_link(membership.user)
 
-    @admin.display(description="organization", ordering="organization__name")
+    @admin.display(description=gettext_lazy("organization"), ordering="organization__name")
     def of(self, membership: Membership) -> str:
         """A link to the organization."""
         return row_link(membership.organization)
@@ -123,11 +136,11 @@ class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
         allowed = request.user.has_perm("portal.change_membership")
         return super().get_actions(request) if allowed else {}
 
-    @admin.action(description="Mail a new sign-in link")
+    @admin.action(description=gettext_lazy("Mail a new sign-in link"))
     def mail_again(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
         """Mail links to the selected members, as their admin could."""
         if not reaches_people():
-            self.message_user(request, "EMAIL_URL names no mail server, so no link is mailed.", messages.ERROR)
+            self.message_user(request, _("EMAIL_URL names no mail server, so no link is mailed."), messages.ERROR)
             return
         for membership in queryset.select_related("user", "organization"):
             try:
@@ -135,7 +148,11 @@ class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
             except NotPossible as refusal:
                 self.message_user(request, f"{membership.user.email}: {refusal}", messages.ERROR)
                 continue
-            told = f"A link is on its way to {membership.user.email}." if sent else membership.link_fault
+            told = (
+                _("A link is on its way to %(address)s.") % {"address": membership.user.email}
+                if sent
+                else membership.link_fault
+            )
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 
 
@@ -149,7 +166,7 @@ class GroupAdmin(ReadOnly, admin.ModelAdmin[Group]):
     ordering = ("name", "pk")
     search_fields = ("name", "organization__name")
 
-    @admin.display(description="organization", ordering="organization__name")
+    @admin.display(description=gettext_lazy("organization"), ordering="organization__name")
     def of(self, group: Group) -> str:
         """A link to the organization."""
         return row_link(group.organization)
@@ -179,7 +196,7 @@ class ApiTokenAdmin(WrittenElsewhere, admin.ModelAdmin[ApiToken]):
         "last_used_from",
     )
 
-    @admin.display(description="member")
+    @admin.display(description=gettext_lazy("member"))
     def whose(self, token: ApiToken) -> str:
         """A link to the membership."""
         return row_link(token.membership)

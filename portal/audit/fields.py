@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Model
+from django.utils import translation
 
 from portal.models import Membership, MembershipState, Organization, Quota, User
 from portal.models.journal import PORTAL_JOURNAL
@@ -99,7 +101,12 @@ def organizations_of(on: Model) -> list[UUID]:
 
 
 def name_of(on: Model) -> str:
-    """The object's name for people; the address of whom a mail is for."""
+    """The object's name for people, in English since it is stored; the address of whom a mail is for."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return _name_of(on)
+
+
+def _name_of(on: Model) -> str:
     for name in ("membership", "member"):
         if kind_of(on) in {"queuedmail", "planmail"} and (whose := getattr(on, name, None)) is not None:
             return str(whose.user.email)

@@ -42,7 +42,7 @@ class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _plain(self, {"email": "Email"})
+        _plain(self, {"email": gettext_lazy("Email")})
         self.fields["email"].widget.attrs.update({"autocomplete": "username", "autofocus": True})
 
     def clean_email(self) -> str:
@@ -61,7 +61,7 @@ class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _plain(self, {"password1": "New password", "password2": "New password, again"})
+        _plain(self, {"password1": gettext_lazy("New password"), "password2": gettext_lazy("New password, again")})
 
     def clean(self) -> dict[str, Any]:
         """Hash the password here, because `save` runs in a transaction."""
@@ -81,7 +81,7 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _plain(self, {"password2": "Password, again"})
+        _plain(self, {"password2": gettext_lazy("Password, again")})
 
 
 class SetPasswordForm(allauth_forms.SetPasswordForm):  # type: ignore[misc]
@@ -112,7 +112,12 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _plain(
-            self, {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
+            self,
+            {
+                "oldpassword": gettext_lazy("Current password"),
+                "password1": gettext_lazy("New password"),
+                "password2": gettext_lazy("New password, again"),
+            },
         )
 
     def save(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.reading import Filters
@@ -32,7 +33,7 @@ class ActivityForm(forms.Form):
         words = sorted(((code, str(text)) for code, text in WORDS.items()), key=lambda pair: pair[1])
         what = self.fields["what"]
         assert isinstance(what, forms.ChoiceField)  # noqa: S101 - for the type checker
-        what.choices = [("", "Everything"), *words]
+        what.choices = [("", gettext("Everything")), *words]
 
     @property
     def filters(self) -> Filters:

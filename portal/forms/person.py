@@ -76,7 +76,7 @@ class PersonForm(RoleForm):
     )
     active = forms.TypedChoiceField(
         label=gettext_lazy("Access"),
-        choices=[("true", "Allowed"), ("false", "Deactivated")],
+        choices=[("true", gettext_lazy("Allowed")), ("false", gettext_lazy("Deactivated"))],
         coerce=lambda value: value == "true",
         help_text=gettext_lazy(
             "Deactivating disconnects their devices and ends their share links and API tokens. It can be undone."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from portal.sealing import Sealed
 
@@ -23,7 +24,7 @@ class FactorSecret(models.Model):
     secret = Sealed("secret_sealed")
 
     class Meta:
-        verbose_name = "second factor"
+        verbose_name = _("second factor")
 
     def __str__(self) -> str:
         return f"second factor {self.pk}"

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from portal.models.principal import Principal, PrincipalKind
 
@@ -96,7 +97,7 @@ class JournalEntry(models.Model):
     objects: ClassVar = JournalQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "journal entries"
+        verbose_name_plural = _("journal entries")
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["organization_id", "id"], name="journal_by_time"),
             models.Index(fields=["organization_id", "actor_id", "id"], name="journal_by_actor"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from portal.sealing import Sealed
 
@@ -24,8 +25,8 @@ class JournalHead(models.Model):
     key = Sealed("key_sealed")
 
     class Meta:
-        verbose_name = "head of a journal"
-        verbose_name_plural = "journals"
+        verbose_name = _("head of a journal")
+        verbose_name_plural = _("journals")
 
     def __str__(self) -> str:
         return f"line {self.position:,} of {self.organization_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Mail(models.Model):
@@ -17,7 +18,7 @@ class Mail(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
-        verbose_name_plural = "mail"
+        verbose_name_plural = _("mail")
 
     def __str__(self) -> str:
         return self.subject

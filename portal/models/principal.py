@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 
 class PrincipalKind(models.TextChoices):
     """The kind of a principal."""
 
-    MEMBER = "member", _("Member")
-    STAFF = "staff", _("Staff")
-    TOKEN = "token", _("API token")
-    DEVICE = "device", _("Device")
-    ROUTER = "router", _("Router")
-    PORTAL = "portal", _("Portal")
+    MEMBER = "member", gettext_lazy("Member")
+    STAFF = "staff", gettext_lazy("Staff")
+    TOKEN = "token", gettext_lazy("API token")
+    DEVICE = "device", gettext_lazy("Device")
+    ROUTER = "router", gettext_lazy("Router")
+    PORTAL = "portal", gettext_lazy("Portal")
+
+
+# Names of devices that are not known; stored as such, and translated when they are shown.
+SHARE_LINK: Final = gettext_noop("a share link")
+UNKNOWN_CLIENT: Final = gettext_noop("an unknown client")
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,10 @@ class Principal:
 
     @classmethod
     def portal(cls, reason: str) -> Self:
-        """The portal itself; `reason` reads well after "by the portal: ", such as "renewing certificates"."""
+        """The portal itself; `reason` reads well after "by the portal: ", such as "renewing certificates".
+
+        It is stored in English, and translated when it is shown: mark it with gettext_noop.
+        """
         return cls(PrincipalKind.PORTAL, "", "", reason)
 
     @classmethod
@@ -44,7 +53,7 @@ class Principal:
         return cls(PrincipalKind.STAFF, "", account)
 
     @classmethod
-    def device(cls, pk: object = "", name: str = "a share link") -> Self:
+    def device(cls, pk: object = "", name: str = SHARE_LINK) -> Self:
         """A device, or the holder of its share link; their identity is not known."""
         return cls(PrincipalKind.DEVICE, str(pk), name)
 
@@ -65,11 +74,16 @@ class Principal:
 
     def __str__(self) -> str:
         """Return the name for a sentence after "by". Tenants do not see which member of staff it was."""
-        words = {
-            PrincipalKind.PORTAL: f"the portal: {self.reason}",
-            PrincipalKind.TOKEN: f"the API token {self.name}".rstrip(),
-            PrincipalKind.STAFF: "the operator",
-            PrincipalKind.DEVICE: f"the device {self.name}",
-            PrincipalKind.ROUTER: f"the router {self.name}",
-        }
-        return words.get(self.kind, self.name)
+        name = _(self.name) if self.name in {SHARE_LINK, UNKNOWN_CLIENT} else self.name
+        match self.kind:
+            case PrincipalKind.PORTAL:
+                return _("the portal: %(reason)s") % {"reason": _(self.reason) if self.reason else ""}
+            case PrincipalKind.TOKEN:
+                return (_("the API token %(name)s") % {"name": name}).rstrip()
+            case PrincipalKind.STAFF:
+                return _("the operator")
+            case PrincipalKind.DEVICE:
+                return _("the device %(name)s") % {"name": name}
+            case PrincipalKind.ROUTER:
+                return _("the router %(name)s") % {"name": name}
+        return self.name

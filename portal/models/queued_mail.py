@@ -47,7 +47,7 @@ class QueuedMail(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["requested_at", "id"]
-        verbose_name_plural = "queued mail"
+        verbose_name_plural = _("queued mail")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=models.Q(kind="link", membership__isnull=False, address="")

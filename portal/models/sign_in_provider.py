@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _
 
 from portal.models.group import Group
 from portal.models.membership import Membership
@@ -94,7 +95,7 @@ class ProviderIdentity(models.Model):
     objects: ClassVar = ProviderIdentityQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "provider identities"
+        verbose_name_plural = _("provider identities")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["provider", "issuer", "subject"], name="provider_identity_once")
         ]

@@ -16,6 +16,8 @@ from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from portal.access import PROVIDER_KEY, current_membership, home_of
 from portal.actions.organization import create_organization
@@ -40,8 +42,8 @@ _SELF_EVIDENT = {
 
 # How else to confirm, by allauth's names.
 _OTHER_WAYS = {
-    "mfa_reauthenticate": "Use a code instead",
-    "mfa_reauthenticate:webauthn": "Use a passkey instead",
+    "mfa_reauthenticate": _("Use a code instead"),
+    "mfa_reauthenticate:webauthn": _("Use a passkey instead"),
 }
 
 
@@ -97,12 +99,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "email_password_mismatch": "The email address or the password is wrong.",
+        "email_password_mismatch": _("The email address or the password is wrong."),
         "too_many_login_attempts": (
-            "Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before."
+            _("Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before.")
         ),
-        "enter_current_password": "This is not your current password.",
-        "incorrect_password": "The password is wrong.",
+        "enter_current_password": _("This is not your current password."),
+        "incorrect_password": _("The password is wrong."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -182,7 +184,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         """Who has a second factor confirms with that: the password alone must not suffice to remove it."""
         methods: list[dict[str, str]] = super().get_reauthentication_methods(user)
         factors = [
-            {**method, "description": _OTHER_WAYS[method["id"]]} for method in methods if method["id"] in _OTHER_WAYS
+            {**method, "description": str(_OTHER_WAYS[method["id"]])}
+            for method in methods
+            if method["id"] in _OTHER_WAYS
         ]
         has_app = Authenticator.objects.filter(user=user.pk, type=Authenticator.Type.TOTP).exists()
         # The first is asked for: recovery codes are the last resort.
@@ -200,7 +204,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def request_reset_mail(self, address: str) -> None:
         """Queue the mail for a forgotten password."""
-        request_reset_mail(address, by=Principal.portal("a new password was asked for"))
+        request_reset_mail(address, by=Principal.portal(gettext_noop("a new password was asked for")))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """The default page after sign-in: one that the user may see."""

@@ -15,6 +15,8 @@ from allauth.mfa.totp.internal import auth as totp
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.models import FactorSecret, User
 from portal.sealing import UnsealError, seal, unseal
@@ -51,7 +53,7 @@ class _CodeMixin:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["code"].label = "Code"
+        self.fields["code"].label = gettext_lazy("Code")
         self.fields["code"].widget = forms.TextInput(attrs=_DIGITS)
 
     def clean_code(self) -> str:
@@ -86,7 +88,7 @@ class AddAppForm(ActivateTOTPForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.user = kwargs.pop("user")
         forms.Form.__init__(self, *args, **kwargs)
-        self.fields["code"].label = "Code that the app shows"
+        self.fields["code"].label = gettext_lazy("Code that the app shows")
         self.fields["code"].widget = forms.TextInput(attrs=_DIGITS)
         self.secret = _pending_key(context.request, self.user, is_bound=self.is_bound)
 
@@ -97,7 +99,7 @@ class AddAppForm(ActivateTOTPForm):  # type: ignore[misc]
         attempt = _counted(self.user)
         self.step = accepted_step(self.secret, code)
         if self.step is None:
-            raise ValidationError("This code is wrong. Check that the clock of the device is right.")
+            raise ValidationError(_("This code is wrong. Check that the clock of the device is right."))
         attempt.succeeded()
         return code
 
@@ -112,7 +114,7 @@ def finish_app(request: HttpRequest, user: User, form: AddAppForm) -> None:
 def _counted(user: User) -> CodeAttempt:
     attempt = CodeAttempt(context.request, user)
     if not attempt.is_allowed():
-        raise ValidationError("Too many wrong codes. Wait five minutes, then try again.", code="too_many_codes")
+        raise ValidationError(_("Too many wrong codes. Wait five minutes, then try again."), code="too_many_codes")
     return attempt
 
 

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from portal.actions.acting import acted
 from portal.audit.log import note
 from portal.models import Principal, User
+from portal.models.principal import UNKNOWN_CLIENT
 from portal.sign_in.signing import provider_member
 
 # By the event's name in the audit log: what the journal calls it.
@@ -59,7 +60,7 @@ def record_failed_sign_in(request: HttpRequest, email: str) -> None:
     note("sign_in_failed", request, email=email)
     with transaction.atomic():
         for user in list(User.objects.of_address(email)) or [User(email=email.strip()[:254])]:
-            acted(Principal.device(name="an unknown client"), "sign-in failed", user)
+            acted(Principal.device(name=UNKNOWN_CLIENT), "sign-in failed", user)
 
 
 def _factor_receiver(event: str, did: str) -> Any:
@@ -69,7 +70,7 @@ def _factor_receiver(event: str, did: str) -> Any:
         # Recovery codes come and go with the first and last factor.
         if not did or (kind == "recovery_codes" and did in {"factor added", "factor removed"}):
             return
-        by = Principal.device(name="an unknown client") if did == "factor refused" else user.principal
+        by = Principal.device(name=UNKNOWN_CLIENT) if did == "factor refused" else user.principal
         with transaction.atomic():
             acted(by, did, user, details={"factor": str(authenticator) if kind == "webauthn" else kind})
 

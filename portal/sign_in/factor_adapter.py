@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.browser_session import end_sessions
 from portal.models import FactorSecret, Membership, MembershipState, ProviderIdentity, User
@@ -27,9 +28,11 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships n
 
     error_messages = {
         **DefaultMFAAdapter.error_messages,
-        "incorrect_code": "This code is wrong, or was used before.",
-        "cannot_generate_recovery_codes": "Set up a second factor first.",
-        "cannot_delete_authenticator": "%s requires a second factor. Add another one before you remove this.",
+        "incorrect_code": gettext_lazy("This code is wrong, or was used before."),
+        "cannot_generate_recovery_codes": gettext_lazy("Set up a second factor first."),
+        "cannot_delete_authenticator": gettext_lazy(
+            "%s requires a second factor. Add another one before you remove this."
+        ),
     }
 
     def encrypt(self, text: str) -> str:
@@ -46,7 +49,7 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships n
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 - as in allauth
         """The name of a passkey that was given none."""
         count = Authenticator.objects.filter(user=user, type=type).count()
-        return f"Passkey {count + 1}" if count else "Passkey"
+        return _("Passkey %(number)s") % {"number": count + 1} if count else _("Passkey")
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """The portal, as passkeys know it: they belong to the host name."""

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 # Guesses by which zxcvbn's score 3 begins: safe against online guessing, and slow against a leaked hash.
 _LEAST_GUESSES: Final = 10**8
@@ -28,14 +29,16 @@ class GuessablePasswordValidator:
         found = zxcvbn(password[:_LONGEST], user_inputs=_known_of(user))
         if found["guesses"] < _LEAST_GUESSES:
             raise ValidationError(
-                "This password is easy to guess: it leaked elsewhere, or is close to one that did. "
-                "Choose four words at random, or let a password manager choose.",
+                _(
+                    "This password is easy to guess: it leaked elsewhere, or is close to one that did. "
+                    "Choose four words at random, or let a password manager choose."
+                ),
                 code="password_guessable",
             )
 
     def get_help_text(self) -> str:
         """The rule in a sentence."""
-        return "Your password must not be one that leaked elsewhere, or close to one."
+        return _("Your password must not be one that leaked elsewhere, or close to one.")
 
 
 def _known_of(user: Any) -> list[str]:

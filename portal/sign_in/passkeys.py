@@ -11,13 +11,14 @@ from allauth.mfa.webauthn.internal import auth
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from fido2.webauthn import UserVerificationRequirement
 
 MOST: Final = 20
 NAME_LENGTH: Final = 60
 # Characters of what the browser says about a new passkey, which is stored. Attestations have some thousand.
 _LONGEST: Final = 20_000
-_UNKNOWN: Final = "This passkey was not accepted. Try again, or use another way."
+_UNKNOWN: Final = gettext_lazy("This passkey was not accepted. Try again, or use another way.")
 # What fido2 raises about answers that no browser gives.
 _MALFORMED: Final = (AttributeError, AssertionError, IndexError, KeyError, TypeError, ValueError)
 
@@ -37,12 +38,19 @@ def _refused(check: Callable[[], Any]) -> Any:
 class AddPasskeyForm(allauth_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth ships no types
     """Adding a passkey."""
 
-    name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False, help_text="“Phone”, for instance.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=NAME_LENGTH,
+        required=False,
+        help_text=gettext_lazy("“Phone”, for instance."),
+    )
     passwordless = forms.BooleanField(
-        label="Sign in with it alone, without the password",
+        label=gettext_lazy("Sign in with it alone, without the password"),
         required=False,
         initial=True,
-        help_text="It then asks for your fingerprint, face or PIN. Switch this off for an older security key.",
+        help_text=gettext_lazy(
+            "It then asks for your fingerprint, face or PIN. Switch this off for an older security key."
+        ),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -51,7 +59,7 @@ class AddPasskeyForm(allauth_forms.AddWebAuthnForm):  # type: ignore[misc]  # al
             raise ValidationError(_UNKNOWN)
         found = Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN)
         if found.count() >= MOST:
-            raise ValidationError(f"You have {MOST} passkeys. Remove one first.")
+            raise ValidationError(_("You have %(most)s passkeys. Remove one first.") % {"most": MOST})
         cleaned: dict[str, Any] = _refused(super().clean)
         if "credential" in cleaned:
             # allauth reads it again whenever the passkey is shown or used.
@@ -105,7 +113,7 @@ class SignInPasskeyForm(_UsePasskeyMixin, allauth_forms.LoginWebAuthnForm):  # t
         factor = super().clean_credential()
         # None: the browser did not say how the passkey was made.
         if factor.wrap().is_passwordless is False:
-            raise ValidationError("This passkey is a second step only: sign in with your password first.")
+            raise ValidationError(_("This passkey is a second step only: sign in with your password first."))
         return factor
 
 
@@ -116,4 +124,4 @@ class ConfirmPasskeyForm(_UsePasskeyMixin, allauth_forms.ReauthenticateWebAuthnF
 class NamePasskeyForm(allauth_forms.EditWebAuthnForm):  # type: ignore[misc]
     """Giving one another name."""
 
-    name = forms.CharField(label="Name", max_length=NAME_LENGTH)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH)

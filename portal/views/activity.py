@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import get_reader
@@ -93,9 +94,9 @@ def _shown(line: JournalEntry, given: dict[str, str]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if value is None or value == "" or value == []:
-        return "none"
+        return _("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -106,10 +107,12 @@ def _with(given: dict[str, str], **more: str) -> str:
 def _chips(lines: list[JournalEntry], given: dict[str, str]) -> list[tuple[str, str]]:
     """The filters that are set by following a link: in words, with the query without them."""
     chips = []
-    for name, words in (("actor", "By"), ("object", "About")):
+    for name, words in (("actor", _("By %(name)s")), ("object", _("About %(name)s"))):
         if name in given:
             shown = next((_name_in(line, name) for line in lines if getattr(line, f"{name}_id") == given[name]), "")
-            chips.append((f"{words} {shown or given[name]}", urlencode({k: v for k, v in given.items() if k != name})))
+            chips.append(
+                (words % {"name": shown or given[name]}, urlencode({k: v for k, v in given.items() if k != name}))
+            )
     return chips
 
 

@@ -30,6 +30,7 @@ from portal.audit.log import note_sometimes
 from portal.exceptions import Conflict
 from portal.forms.sign_in_provider import OrganizationNameForm
 from portal.models import Membership, Principal, SignInProvider, User
+from portal.models.principal import UNKNOWN_CLIENT
 from portal.sign_in.oidc import ProviderFault, printable
 from portal.sign_in.provider_flow import (
     ARRIVAL_KEY,
@@ -53,7 +54,7 @@ COOKIE: Final = "sign_in_through"
 _MAX_AGE: Final = 180 * 24 * 3600  # seconds
 # By Sec-Fetch-Site: the person clicked on a page of the portal, or typed the address.
 _FROM_HERE: Final = frozenset({"same-origin", "none"})
-_STRANGER: Final = Principal.device(name="an unknown client")
+_STRANGER: Final = Principal.device(name=UNKNOWN_CLIENT)
 
 
 @require_safe

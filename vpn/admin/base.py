@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from portal.admin.paging import CappedPaginator
 from portal.exceptions import Conflict
@@ -67,7 +68,7 @@ class ReadOnly(ModelAdmin):
             for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
                 key.to_python(chosen)
         except ValidationError:
-            messages.error(request, "A chosen row does not exist. Nothing was changed.")
+            messages.error(request, _("A chosen row does not exist. Nothing was changed."))
             return None
         return super().response_action(request, queryset, *args, **options)
 
@@ -82,11 +83,11 @@ def principal_of(request: HttpRequest) -> Principal:
 
 
 def act_on_each(request: HttpRequest, chosen: Iterable[Any], act: Callable[..., object], done: str) -> None:
-    """Run an action on each row, and report each result; rows have a name."""
+    """Run an action on each row, and report each result: `done` is a sentence with %(name)s, the name of the row."""
     for row in chosen:
         try:
             act(row, by=principal_of(request))
         except Conflict as refusal:
             messages.error(request, f"{row.name}: {refusal.message}")
         else:
-            messages.success(request, f"{row.name} {done}")
+            messages.success(request, done % {"name": row.name})

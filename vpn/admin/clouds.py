@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.exceptions import Conflict
 from vpn.actions.servers.account import remove_account, request_test, set_account
@@ -32,7 +34,7 @@ class CloudAccountAdmin(ReadOnly):
     observed = ("credentials",)
     actions = ("test", "remove")
 
-    @admin.display(description="credentials")
+    @admin.display(description=gettext_lazy("credentials"))
     def credentials(self, account: CloudAccount) -> str:
         """What the last test found."""
         return test_sentence(account)
@@ -60,21 +62,21 @@ class CloudAccountAdmin(ReadOnly):
         if "_test" not in request.POST:
             return super().response_change(request, obj)
         request_test(obj, by=principal_of(request))
-        messages.success(request, "A worker tests the credentials. Load the page again in a moment.")
+        messages.success(request, _("A worker tests the credentials. Load the page again in a moment."))
         return redirect(request.path)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The acts need the right to change accounts."""
         return super().get_actions(request) if request.user.has_perm("vpn.change_cloudaccount") else {}
 
-    @admin.action(description="Test the credentials")
+    @admin.action(description=gettext_lazy("Test the credentials"))
     def test(self, request: HttpRequest, chosen: QuerySet[CloudAccount]) -> None:
         """Let a worker test the credentials."""
         for account in chosen:
             request_test(account, by=principal_of(request))
-        messages.success(request, "A worker tests the credentials. Load the page again in a moment.")
+        messages.success(request, _("A worker tests the credentials. Load the page again in a moment."))
 
-    @admin.action(description="Remove")
+    @admin.action(description=gettext_lazy("Remove"))
     def remove(self, request: HttpRequest, chosen: QuerySet[CloudAccount]) -> None:
         """Delete accounts that have no servers; their regions then take no instances."""
         for account in chosen:
@@ -83,7 +85,7 @@ class CloudAccountAdmin(ReadOnly):
             except Conflict as refusal:
                 messages.error(request, refusal.message)
             else:
-                messages.success(request, f"{account} was removed.")
+                messages.success(request, _("%(account)s was removed.") % {"account": account})
 
 
 @admin.register(CloudNode)
@@ -94,7 +96,7 @@ class CloudNodeAdmin(ReadOnly):
     list_select_related = ("server", "account")
     observed = ("why",)
 
-    @admin.display(description="why")
+    @admin.display(description=gettext_lazy("why"))
     def why(self, node: CloudNode) -> str:
         """Why the last call failed, and what to do."""
         return node_sentence(node)
@@ -109,7 +111,7 @@ class StrayNodeAdmin(ReadOnly):
     observed = ("what_next",)
     actions = ("remove",)
 
-    @admin.display(description="what next")
+    @admin.display(description=gettext_lazy("what next"))
     def what_next(self, stray: StrayNode) -> str:
         """What becomes of it."""
         return stray_sentence(stray)
@@ -118,13 +120,13 @@ class StrayNodeAdmin(ReadOnly):
         """Removal needs the right to change."""
         return super().get_actions(request) if request.user.has_perm("vpn.change_straynode") else {}
 
-    @admin.action(description="Remove from the cloud")
+    @admin.action(description=gettext_lazy("Remove from the cloud"))
     def remove(self, request: HttpRequest, chosen: QuerySet[StrayNode]) -> HttpResponse | None:
         """Let a worker remove them, after one question."""
         if request.POST.get("confirmed") == "true":
             for stray in chosen:
                 ask_removal(stray, by=principal_of(request))
-            messages.success(request, "A worker removes them from the cloud.")
+            messages.success(request, _("A worker removes them from the cloud."))
             return None
-        shared = {**self.admin_site.each_context(request), "title": "Remove from the cloud", "chosen": chosen}
+        shared = {**self.admin_site.each_context(request), "title": _("Remove from the cloud"), "chosen": chosen}
         return TemplateResponse(request, "admin/vpn/straynode/remove.html", shared)

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.servers.compromise import refuse_uncompromisable, report_compromised
@@ -33,7 +34,7 @@ class CompromisePages(ReadOnly):
             *super().get_urls(),
         ]
 
-    @admin.display(description="compromised")
+    @admin.display(description=gettext_lazy("compromised"))
     def compromise(self, server: Server) -> str:
         """A link to the page."""
         words = _("what becomes of its hubs") if server.state == ServerState.COMPROMISED else _("report it…")

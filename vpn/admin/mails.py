@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.admin.base import row_link
 from vpn.admin.base import ReadOnly
@@ -16,12 +18,12 @@ from vpn.models import PlanMail
 class Outcome(admin.SimpleListFilter):
     """What became of a mail."""
 
-    title = "outcome"
+    title = gettext_lazy("outcome")
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Sent, refused, or neither yet."""
-        return [("sent", "Sent"), ("refused", "Refused"), ("waiting", "Not sent yet")]
+        return [("sent", _("Sent")), ("refused", _("Refused")), ("waiting", _("Not sent yet"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[PlanMail]) -> QuerySet[PlanMail]:
         """Those with the outcome."""
@@ -49,12 +51,12 @@ class PlanMailAdmin(ReadOnly):
             "plan__plan", "plan__outdated", "plan__delta"
         )
 
-    @admin.display(description="recipient")
+    @admin.display(description=gettext_lazy("recipient"))
     def recipient(self, mail: PlanMail) -> str:
         """The address."""
         return mail.member.user.email
 
-    @admin.display(description="instance")
+    @admin.display(description=gettext_lazy("instance"))
     def hub(self, mail: PlanMail) -> str:
         """A link to the instance whose change outdated the profiles."""
         return row_link(mail.plan.instance)

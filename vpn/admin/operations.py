@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.admin.base import linked, list_link, row_link
 from portal.models import Organization
@@ -26,7 +28,7 @@ class StepInline(TabularInline):
     can_delete = False
     fields = readonly_fields = ("position", "name", "state", "started_at", "finished_at", "told")
 
-    @admin.display(description="message")
+    @admin.display(description=gettext_lazy("message"))
     def told(self, step: OperationStep) -> str:
         """What it reports, or why it failed and what to do."""
         return step_message(step.operation, step)
@@ -60,17 +62,17 @@ class OperationAdmin(ReadOnly):
         rows: QuerySet[Operation] = super().get_queryset(request)
         return rows.prefetch_related("steps")
 
-    @admin.display(description="instance", ordering="instance__name")
+    @admin.display(description=gettext_lazy("instance"), ordering="instance__name")
     def hub(self, operation: Operation) -> str:
         """A link to the instance."""
         return row_link(operation.instance)
 
-    @admin.display(description="server", ordering="instance__server__name")
+    @admin.display(description=gettext_lazy("server"), ordering="instance__server__name")
     def on(self, operation: Operation) -> str:
         """A link to the server that the instance is on now."""
         return row_link(operation.instance.server)
 
-    @admin.display(description="why it failed")
+    @admin.display(description=gettext_lazy("why it failed"))
     def reason(self, operation: Operation) -> str:
         """What its failed step said; "" if it did not fail."""
         if operation.state != OperationState.FAILED:
@@ -78,17 +80,17 @@ class OperationAdmin(ReadOnly):
         failed = [step for step in operation.steps.all() if step.state == StepState.FAILED]
         return " ".join(step_message(operation, step) for step in failed) or operation.summary
 
-    @admin.display(description="next step")
+    @admin.display(description=gettext_lazy("next step"))
     def next_step(self, operation: Operation) -> Any:
         """What staff do about a failed one, by the state that its instance has now."""
         instance = operation.instance
         if operation.state != OperationState.FAILED:
             return ""
         if operation.is_cancelled:
-            return "None: it was ended by a person."
+            return _("None: it was ended by a person.")
         if instance.state == InstanceState.FAILED:
-            again = list_link(Instance, "this list", q=instance.hostname)
-            return format_html("Remove the cause, then choose “Retry” for the instance on {}.", again)
+            again = list_link(Instance, _("this list"), q=instance.hostname)
+            return format_html(_("Remove the cause, then choose “Retry” for the instance on {}."), again)
         if instance.failure:
-            return f"The portal tries again by itself. Now: {failure_of(instance)}"
-        return f"None: the instance is {instance.get_state_display().lower()} now."
+            return _("The portal tries again by itself. Now: %(failure)s") % {"failure": failure_of(instance)}
+        return _("None: the instance is %(state)s now.") % {"state": instance.get_state_display().lower()}

@@ -11,6 +11,8 @@ from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.actions.staff_save import saving
 from portal.admin.base import list_link
@@ -46,7 +48,7 @@ class RegionAdmin(ReadOnly):
         """Regions with whether their servers have room."""
         return cast("RegionQuerySet", super().get_queryset(request)).with_room()
 
-    @admin.display(description="why it takes no instances")
+    @admin.display(description=gettext_lazy("why it takes no instances"))
     def closed(self, region: Region) -> str:
         """Why no instance can be placed there now."""
         return region.why_closed
@@ -117,83 +119,89 @@ class ServerAdmin(CompromisePages):
             hub_seen_at=Subquery(one.annotate(found=Max("instances__observation__observed_at")).values("found")),
         ).order_by(*self.get_ordering(request))
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=gettext_lazy("state"), ordering="state")
     def shown_state(self, server: Server) -> str:
         """The state, and since when."""
-        since = f" since {server.state_since:%Y-%m-%d %H:%M} UTC" if server.state_since else ""
-        return f"{server.shown_state}{since}"
+        if server.state_since is None:
+            return server.shown_state
+        since = f"{server.state_since:%Y-%m-%d %H:%M}"
+        return _("%(state)s since %(since)s UTC") % {"state": server.shown_state, "since": since}
 
-    @admin.display(description="why")
+    @admin.display(description=gettext_lazy("why"))
     def reason(self, server: Server) -> str:
         """Why it is in this state, and what to do."""
         return why(server)
 
-    @admin.display(description="last seen", ordering="hub_seen_at")
+    @admin.display(description=gettext_lazy("last seen"), ordering="hub_seen_at")
     def heard(self, server: Any) -> str:
         """Since when it is silent; else when one of its hubs was last observed."""
         if server.silent_since is not None:
-            return f"silent since {server.silent_since:%Y-%m-%d %H:%M} UTC"
-        return f"{server.hub_seen_at:%Y-%m-%d %H:%M:%S} UTC" if server.hub_seen_at else "no hub observed yet"
+            return _("silent since %(since)s UTC") % {"since": f"{server.silent_since:%Y-%m-%d %H:%M}"}
+        return f"{server.hub_seen_at:%Y-%m-%d %H:%M:%S} UTC" if server.hub_seen_at else _("no hub observed yet")
 
-    @admin.display(description="hubs", ordering="instance_count")
+    @admin.display(description=gettext_lazy("hubs"), ordering="instance_count")
     def carried(self, server: Any) -> str:
         """The number of its instances, with a link to them."""
         return list_link(Instance, grouped(server.instance_count), server=server.pk)
 
-    @admin.display(description="peers", ordering="peer_count")
+    @admin.display(description=gettext_lazy("peers"), ordering="peer_count")
     def peers(self, server: Any) -> str:
         """The number of its hubs' peers, with a link to them."""
         return list_link(Peer, grouped(server.peer_count), server=server.pk)
 
-    @admin.display(description="its rows")
+    @admin.display(description=gettext_lazy("its rows"))
     def related(self, server: Server) -> str:
         """Links to what it carries, and to what failed there."""
         of = {"server": server.pk}
         found = (
-            list_link(Instance, "instances", **of),
-            list_link(Peer, "peers", **of),
-            list_link(Operation, "failed operations", state__exact="failed", **of),
+            list_link(Instance, _("instances"), **of),
+            list_link(Peer, _("peers"), **of),
+            list_link(Operation, _("failed operations"), state__exact="failed", **of),
         )
         return format_html_join(", ", "{}", ((link,) for link in found))
 
-    @admin.display(description="agent")
+    @admin.display(description=gettext_lazy("agent"))
     def agent(self, server: Server) -> str:
         """The version of the agent that reported last, and whether it is this portal's."""
         if server.agent_schema is None:
-            return "has not reported yet"
+            return _("has not reported yet")
         if not server.agent_version:
-            return "does not say its version: older than this portal"
+            return _("does not say its version: older than this portal")
         if server.speaks_otherwise:
-            return f"{server.agent_version}: knows schema {server.agent_schema} of specs, this portal {SCHEMA}"
-        same = server.agent_version == agent_version()
-        return f"{server.agent_version}: {'this' if same else 'not this'} portal's version"
+            found = {"version": server.agent_version, "schema": server.agent_schema, "ours": SCHEMA}
+            return _("%(version)s: knows schema %(schema)s of specs, this portal %(ours)s") % found
+        if server.agent_version == agent_version():
+            return _("%(version)s: this portal's version") % {"version": server.agent_version}
+        return _("%(version)s: not this portal's version") % {"version": server.agent_version}
 
-    @admin.display(description="reached over SSH as")
+    @admin.display(description=gettext_lazy("reached over SSH as"))
     def reached(self, server: Server) -> str:
         """The account, host and port."""
         return _of_access(server, str)
 
-    @admin.display(description="line for ~/.ssh/authorized_keys")
+    @admin.display(description=gettext_lazy("line for ~/.ssh/authorized_keys"))
     def authorized_key(self, server: Server) -> str:
         """The line to authorise on the server."""
         return _of_access(server, lambda access: access.authorized_key)
 
-    @admin.display(description="line for a file in /etc/sudoers.d")
+    @admin.display(description=gettext_lazy("line for a file in /etc/sudoers.d"))
     def sudo_rule(self, server: Server) -> str:
         """The rule that the account needs."""
-        return _of_access(server, lambda access: access.sudo_rule or "not needed for root")
+        return _of_access(server, lambda access: access.sudo_rule or _("not needed for root"))
 
-    @admin.display(description="host key that it showed")
+    @admin.display(description=gettext_lazy("host key that it showed"))
     def seen_host_key(self, server: Server) -> str:
         """The fingerprint to compare and confirm."""
-        return _of_access(server, lambda access: access.seen_fingerprint or "none yet")
+        return _of_access(server, lambda access: access.seen_fingerprint or _("none yet"))
 
-    @admin.display(description="trusted host key")
+    @admin.display(description=gettext_lazy("trusted host key"))
     def trusted_host_key(self, server: Server) -> str:
         """The confirmed fingerprint."""
-        return _of_access(server, lambda access: access.trusted_fingerprint or "none: confirm the one that it showed")
+        return _of_access(
+            server, lambda access: access.trusted_fingerprint or _("none: confirm the one that it showed")
+        )
 
-    @admin.display(description="steps of the preparation")
+    @admin.display(description=gettext_lazy("steps of the preparation"))
     def steps(self, server: Server) -> str:
         """The steps, with what was found or what to do."""
         found = server.preparation_steps.all()
@@ -229,14 +237,14 @@ class ServerAdmin(CompromisePages):
         """The acts need the right to change servers; viewing does not include it."""
         return super().get_actions(request) if request.user.has_perm("vpn.change_server") else {}
 
-    @admin.action(description="Look at the host key")
+    @admin.action(description=gettext_lazy("Look at the host key"))
     def look_at_host_key(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let a worker record the key that each server shows now."""
         for server in chosen:
             ask_host_key(server, by=principal_of(request))
-        messages.success(request, "A worker looks at the host keys. Load the page again in a moment.")
+        messages.success(request, _("A worker looks at the host keys. Load the page again in a moment."))
 
-    @admin.action(description="Confirm the host key")
+    @admin.action(description=gettext_lazy("Confirm the host key"))
     def confirm(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:
         """Trust the keys that the servers showed, after their fingerprints were compared."""
         if request.POST.get("confirmed") == "true":
@@ -244,47 +252,51 @@ class ServerAdmin(CompromisePages):
             def trust(server: Server, **options: Any) -> None:
                 confirm_host_key(server, request.POST.get(f"key-{server.pk}", ""), **options)
 
-            act_on_each(request, chosen, trust, "is trusted: prepare it next.")
+            act_on_each(request, chosen, trust, _("%(name)s is trusted: prepare it next."))
             return None
         accesses = list(SshAccess.objects.filter(server__in=chosen).select_related("server"))
         reached = [access.server for access in accesses]
-        return self._page(request, "confirm", "Confirm host keys", chosen=reached, accesses=accesses)
+        return self._page(request, "confirm", _("Confirm host keys"), chosen=reached, accesses=accesses)
 
-    @admin.action(description="Prepare or repair")
+    @admin.action(description=gettext_lazy("Prepare or repair"))
     def prepare(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let a worker prepare the servers."""
-        act_on_each(request, chosen, begin_preparation, "is being prepared: its page shows the steps.")
+        act_on_each(request, chosen, begin_preparation, _("%(name)s is being prepared: its page shows the steps."))
 
-    @admin.action(description="Cordon: take no new hubs")
+    @admin.action(description=gettext_lazy("Cordon: take no new hubs"))
     def cordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let the servers take no new hubs."""
-        act_on_each(request, chosen, cordon_server, "takes no new hubs.")
+        act_on_each(request, chosen, cordon_server, _("%(name)s takes no new hubs."))
 
-    @admin.action(description="Uncordon: take new hubs again")
+    @admin.action(description=gettext_lazy("Uncordon: take new hubs again"))
     def uncordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let the servers take new hubs again."""
 
         def act(server: Server, **options: Any) -> None:
             cordon_server(server, cordoned=False, **options)
 
-        act_on_each(request, chosen, act, "takes new hubs again.")
+        act_on_each(request, chosen, act, _("%(name)s takes new hubs again."))
 
-    @admin.action(description="Drain: move its hubs to other servers of the region")
+    @admin.action(description=gettext_lazy("Drain: move its hubs to other servers of the region"))
     def drain(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let the servers take no new hubs, and begin to move those that they have."""
         for server in chosen:
             drained = drain_server(server, by=principal_of(request))
-            messages.success(request, f"{server.name} takes no new hubs; {len(drained.moving)} begin to move.")
+            messages.success(
+                request,
+                _("%(server)s takes no new hubs; %(count)s begin to move.")
+                % {"server": server.name, "count": len(drained.moving)},
+            )
             for name, why_not in drained.staying.values():
-                messages.error(request, f"{name} stays: {why_not}")
+                messages.error(request, _("%(name)s stays: %(why)s") % {"name": name, "why": why_not})
 
-    @admin.action(description="Forget")
+    @admin.action(description=gettext_lazy("Forget"))
     def forget(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:
         """Delete servers that carry nothing, after one question."""
         if request.POST.get("confirmed") == "true":
-            act_on_each(request, chosen, forget_server, "was forgotten.")
+            act_on_each(request, chosen, forget_server, _("%(name)s was forgotten."))
             return None
-        return self._page(request, "forget", "Forget servers", chosen=chosen)
+        return self._page(request, "forget", _("Forget servers"), chosen=chosen)
 
     def _page(self, request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "title": title}

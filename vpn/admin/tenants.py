@@ -7,9 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.admin.base import list_link
 from portal.admin.organizations import OrganizationAdmin
+from portal.figures import grouped
 from portal.models import Organization, Quota
 from vpn.models import Instance, Operation, Peer, Site
 
@@ -31,17 +34,17 @@ class TenantAdmin(OrganizationAdmin):
             member_count=_count("memberships"),
         )
 
-    @admin.display(description="instances", ordering="instance_count")
+    @admin.display(description=gettext_lazy("instances"), ordering="instance_count")
     def instances(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.INSTANCES, organization.instance_count)
 
-    @admin.display(description="peers", ordering="peer_count")
+    @admin.display(description=gettext_lazy("peers"), ordering="peer_count")
     def peers(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.PEERS, organization.peer_count)
 
-    @admin.display(description="members", ordering="member_count")
+    @admin.display(description=gettext_lazy("members"), ordering="member_count")
     def members(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.MEMBERS, organization.member_count)
@@ -50,11 +53,11 @@ class TenantAdmin(OrganizationAdmin):
         """What the organization has on hubs, and what failed there."""
         of = {"organization": organization.pk}
         return [
-            list_link(Instance, "instances", **of),
-            list_link(Peer, "peers", **of),
-            list_link(Site, "sites", **of),
+            list_link(Instance, _("instances"), **of),
+            list_link(Peer, _("peers"), **of),
+            list_link(Site, _("sites"), **of),
             *super().links_of(organization),
-            list_link(Operation, "failed operations", state__exact="failed", **of),
+            list_link(Operation, _("failed operations"), state__exact="failed", **of),
         ]
 
 
@@ -65,4 +68,4 @@ def _count(rows: str) -> Subquery:
 
 
 def _of(organization: Organization, quota: Quota, used: int) -> str:
-    return f"{used:,} of {organization.limit(quota):,}"
+    return _("%(used)s of %(limit)s") % {"used": grouped(used), "limit": grouped(organization.limit(quota))}

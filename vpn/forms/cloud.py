@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.exceptions import Conflict
@@ -77,7 +78,9 @@ def provider_table() -> SafeString:
         ((name, one.label, _settings_of(name)) for name, one in PROVIDERS.items()),
     )
     return format_html(
-        "One of these, or another provider's name in apache-libcloud if its servers take user data.<ul>{}</ul>",
+        gettext(
+            "One of these, or another provider's name in apache-libcloud if its servers take user data.<ul>{}</ul>"
+        ),
         rows,
     )
 
@@ -85,6 +88,10 @@ def provider_table() -> SafeString:
 def _settings_of(name: str) -> str:
     described = PROVIDERS[name]
     names = ("key", "secret", "location", "size", "image", "network", "endpoint")
-    parts = [f"{setting}: {getattr(described, setting)}" for setting in names if getattr(described, setting)]
-    opened = "the portal opens the ports of hubs" if described.opens_ports else "leave the firewall of the provider off"
+    parts = [f"{setting}: {_(getattr(described, setting))}" for setting in names if getattr(described, setting)]
+    opened = (
+        gettext("the portal opens the ports of hubs")
+        if described.opens_ports
+        else gettext("leave the firewall of the provider off")
+    )
     return "; ".join([*parts, opened])

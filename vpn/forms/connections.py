@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from vpn.connections.reading import Filters, parse_address
 _MINUTE: Final = timedelta(minutes=1)
 
 
-def _moment(label: str) -> forms.DateTimeField:
+def _moment(label: Any) -> forms.DateTimeField:
     return forms.DateTimeField(
         required=False,
         label=label,
@@ -28,8 +28,8 @@ class ConnectionsForm(forms.Form):
 
     q = forms.CharField(required=False, max_length=100, label=gettext_lazy("Search"))
     address = forms.CharField(required=False, max_length=60, label=gettext_lazy("Tunnel address"))
-    since = _moment("From")
-    until = _moment("To")
+    since = _moment(gettext_lazy("From"))
+    until = _moment(gettext_lazy("To"))
     peer = forms.UUIDField(required=False, widget=forms.HiddenInput)
     person = forms.UUIDField(required=False, widget=forms.HiddenInput)
     site = forms.UUIDField(required=False, widget=forms.HiddenInput)

@@ -28,8 +28,13 @@ class EndField(forms.CharField):
     ends: Ends
 
     def __init__(self) -> None:
-        attrs = {"list": "rule-ends", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-        attrs["placeholder"] = ANYTHING
+        attrs: dict[str, Any] = {
+            "list": "rule-ends",
+            "autocomplete": "off",
+            "spellcheck": "false",
+            "autocapitalize": "off",
+        }
+        attrs["placeholder"] = _(ANYTHING)
         super().__init__(required=False, widget=CheapInput(attrs))
 
     def prepare_value(self, value: Any) -> str:

@@ -10,14 +10,17 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from portal.forms.searched import MOST_OPTIONS
 from portal.models import Group, Membership
 from portal.searching import with_words
 from vpn.models import Site
 
-ANYTHING: Final = "Anything"
+ANYTHING: Final = gettext_noop("Anything")
 _ANY: Final = {"", "any", ANYTHING.casefold()}
+_KINDS: Final = {"group": gettext_noop("group"), "site": gettext_noop("site")}
 
 
 class _End(NamedTuple):
@@ -45,7 +48,7 @@ class _Kind(NamedTuple):
 
     def _label(self, name: str, address: str = "") -> str:
         if self.prefix != "user":
-            return f"{name} ({self.prefix})"
+            return f"{name} ({_(_KINDS[self.prefix])})"
         return f"{name} ({address})" if name else address
 
 
@@ -66,8 +69,8 @@ class Ends:
                 ("user__name", "user__email"),
             ),
         ]
-        self._words = {"any": ANYTHING}
-        self._shown = {ANYTHING: "any"}
+        self._words = {"any": _(ANYTHING)}
+        self._shown = {_(ANYTHING): "any"}
 
     def know(self, values: Iterable[str]) -> None:
         """Read the words of these values, with at most one query for each kind."""
@@ -91,7 +94,7 @@ class Ends:
         if text in self._shown:
             return self._shown[text]
         folded = text.casefold()
-        if folded in _ANY:
+        if folded in _ANY or folded == _(ANYTHING).casefold():
             return "any"
         if self._is_literal(text):
             return text
@@ -99,9 +102,12 @@ class Ends:
 
     def suggested(self, text: str = "") -> list[str]:
         """The first words of each kind that match a text."""
-        asked = text.replace("(site)", " ").replace("(group)", " ").replace("(", " ").replace(")", " ")
+        asked = text
+        for kind in _KINDS.values():
+            asked = asked.replace(f"({_(kind)})", " ")
+        asked = asked.replace("(", " ").replace(")", " ")
         found = [kind.first(asked) for kind in self._kinds] if asked else self._first
-        return [ANYTHING, *(end.label for ends in found for end in ends[:MOST_OPTIONS])]
+        return [_(ANYTHING), *(end.label for ends in found for end in ends[:MOST_OPTIONS])]
 
     @property
     def is_long(self) -> bool:
@@ -128,7 +134,10 @@ class Ends:
 
     @cached_property
     def _all(self) -> list[_End]:
-        return [_End("any", ANYTHING, ANYTHING), *chain.from_iterable(kind.ends(kind.rows) for kind in self._kinds)]
+        return [
+            _End("any", _(ANYTHING), _(ANYTHING)),
+            *chain.from_iterable(kind.ends(kind.rows) for kind in self._kinds),
+        ]
 
     @cached_property
     def _labels(self) -> dict[str, str]:

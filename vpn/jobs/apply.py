@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -40,8 +41,8 @@ from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
-_UNCONFIRMED = Principal.portal("the change was not confirmed in time")
-_BY = Principal.portal("bringing the hub up to date")
+_UNCONFIRMED = Principal.portal(gettext_noop("the change was not confirmed in time"))
+_BY = Principal.portal(gettext_noop("bringing the hub up to date"))
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.exceptions import NotPossible
 from portal.models import Principal
@@ -27,8 +28,8 @@ from vpn.models import Preparation, Server
 from vpn.wire.version import agent_version
 
 logger = logging.getLogger(__name__)
-_BY = Principal.portal("checking whether the server answers")
-_UPGRADE = Principal.portal("installing this version's agent")
+_BY = Principal.portal(gettext_noop("checking whether the server answers"))
+_UPGRADE = Principal.portal(gettext_noop("installing this version's agent"))
 _CHECKED: Final = (ServerState.READY, ServerState.UNREACHABLE, ServerState.LOST)
 # A look at a server takes less; its worker was killed.
 _ABANDONED: Final = timedelta(seconds=45)

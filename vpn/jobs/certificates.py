@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -31,7 +32,7 @@ _SLICE_SECONDS: Final = 3.0
 # What fails is retried after this time. It is noted before the attempt, so that not even a killed job repeats it first.
 _RETRY: Final = timedelta(hours=1)
 _HOSTS_SECONDS: Final = 3600
-_BY = Principal.portal("renewing certificates")
+_BY = Principal.portal(gettext_noop("renewing certificates"))
 
 
 @scheduled("certificates", RENEW_SECONDS)

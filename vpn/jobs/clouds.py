@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -22,7 +23,7 @@ from vpn.models import CloudAccount, CloudNode, StrayNode, portal_tag
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
-_BY: Final = Principal.portal("looking at what the clouds have")
+_BY: Final = Principal.portal(gettext_noop("looking at what the clouds have"))
 _SWEEP_EVERY: Final = timedelta(minutes=10)
 _REMOVE_AGAIN: Final = timedelta(seconds=30)
 

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.exceptions import Conflict
 from portal.models import Principal
@@ -23,7 +24,7 @@ from vpn.jobs import lease
 from vpn.models import CompromisedHub, Instance
 
 logger = logging.getLogger(__name__)
-_BY: Final = Principal.portal("the hub's server was compromised")
+_BY: Final = Principal.portal(gettext_noop("the hub's server was compromised"))
 # After this time, a later job goes on.
 _SLICE_SECONDS: Final = 8.0
 _LOOK_EVERY: Final = timedelta(seconds=5)

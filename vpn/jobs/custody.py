@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from portal.models import Principal
 from vpn.actions.profiles.custody import destroy_due_keys
 from vpn.jobs.tick import scheduled
@@ -12,7 +14,7 @@ from vpn.jobs.tick import scheduled
 logger = logging.getLogger(__name__)
 CUSTODY_SECONDS: Final = 10
 _SLICE_SECONDS: Final = 2.0
-_BY: Final = Principal.portal("destroying private keys whose time is over")
+_BY: Final = Principal.portal(gettext_noop("destroying private keys whose time is over"))
 
 
 @scheduled("custody", CUSTODY_SECONDS)

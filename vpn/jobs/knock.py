@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.exceptions import NotPossible
 from portal.models import Principal
@@ -176,7 +177,9 @@ def ensure_probe(instance_id: UUID) -> None:
     if not Instance.objects.filter(pk=instance_id, probe_private_key_sealed="").exists():
         return
     try:
-        with changing(instance_id, by=Principal.portal("giving the hub a probe"), scope=Scope.WHOLE) as locked:
+        with changing(
+            instance_id, by=Principal.portal(gettext_noop("giving the hub a probe")), scope=Scope.WHOLE
+        ) as locked:
             give_probe(locked)
     except (NotPossible, Instance.DoesNotExist):
         logger.info("Instance %s takes no probe now", instance_id)

@@ -9,6 +9,7 @@ from typing import Final
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.exceptions import Conflict, NotPossible
 from portal.models import Principal
@@ -19,7 +20,7 @@ from vpn.models import Instance, Operation, Server
 from vpn.models.querysets import InstanceQuerySet
 
 logger = logging.getLogger(__name__)
-_BY: Final = Principal.portal("the hub's server is lost")
+_BY: Final = Principal.portal(gettext_noop("the hub's server is lost"))
 _AT_ONCE: Final = 20
 # After a refusal, or a rebuild that failed.
 _AGAIN: Final = timedelta(seconds=60)

@@ -8,6 +8,7 @@ from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.actions.queued_mail import send_queued
 from portal.mail import answer_about, final_answer
@@ -21,8 +22,8 @@ from vpn.models import ChangePlan, Server
 logger = logging.getLogger(__name__)
 # Mail of others waits in the same queue, so a job stops after this time and enqueues another for the rest.
 _SECONDS = 5.0
-_BY = Principal.portal("sending queued mail")
-_LOST = Principal.portal("a server is lost")
+_BY = Principal.portal(gettext_noop("sending queued mail"))
+_LOST = Principal.portal(gettext_noop("a server is lost"))
 
 
 def send_one(mail_id: str) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -41,7 +42,7 @@ from vpn.wire.finding import Finding
 from vpn.wire.forwarding import MOST_CLIENTS, Handover
 
 logger = logging.getLogger(__name__)
-_BY = Principal.portal("moving the hub")
+_BY = Principal.portal(gettext_noop("moving the hub"))
 _ATTEMPTS = 5
 # After this time a job begins no further step: each may take some ten seconds.
 _SLICE_SECONDS = 8.0

@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db.models import Case, Q, When
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -36,8 +37,8 @@ from vpn.wire.finding import Finding
 from vpn.wire.preparing import HUB_PACKAGES
 
 logger = logging.getLogger(__name__)
-_BY: Final = Principal.portal("ordering a server")
-_ENDING: Final = Principal.portal("removing a server that carries nothing")
+_BY: Final = Principal.portal(gettext_noop("ordering a server"))
+_ENDING: Final = Principal.portal(gettext_noop("removing a server that carries nothing"))
 _LEASE: Final = timedelta(seconds=45)  # longer than a job may run
 _PAUSE: Final = timedelta(seconds=4)
 _LONGEST_PAUSE: Final = timedelta(seconds=60)

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from vpn import doorbell
@@ -53,13 +54,13 @@ _MOST_FAILURES: Final = 3
 
 _recorded: Final = Recorded()
 
-_GONE = Principal.portal("the hub was gone from its server")
-_DIFFERS = Principal.portal("the hub runs something else than it confirmed")
-_DRIFT = Principal.portal("undoing what was changed on the server")
-_UNCONFIRMED = Principal.portal("the change was not confirmed in time")
-_DOWNGRADED = Principal.portal("the server's agent can no longer return by itself")
-_TWOFOLD = Principal.portal("its address goes back and forth")
-_SWITCHED = Principal.portal("the peer uses its new protocol")
+_GONE = Principal.portal(gettext_noop("the hub was gone from its server"))
+_DIFFERS = Principal.portal(gettext_noop("the hub runs something else than it confirmed"))
+_DRIFT = Principal.portal(gettext_noop("undoing what was changed on the server"))
+_UNCONFIRMED = Principal.portal(gettext_noop("the change was not confirmed in time"))
+_DOWNGRADED = Principal.portal(gettext_noop("the server's agent can no longer return by itself"))
+_TWOFOLD = Principal.portal(gettext_noop("its address goes back and forth"))
+_SWITCHED = Principal.portal(gettext_noop("the peer uses its new protocol"))
 
 
 @dataclass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.utils.translation import gettext_noop
+
 from portal.exceptions import Conflict
 from portal.models import Principal
 from vpn import doorbell, failures
@@ -16,7 +18,7 @@ from vpn.jobs.proving import StepFailed
 from vpn.models import CloudNode, Preparation, Server
 from vpn.wire.finding import Finding, parse_finding
 
-_BY = Principal.portal("removing a server that carries nothing")
+_BY = Principal.portal(gettext_noop("removing a server that carries nothing"))
 _NOT_READY = (ServerState.NEW, ServerState.PREPARING)
 
 

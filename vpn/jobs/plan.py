@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from django.utils.translation import gettext_noop
+
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_work import compute_preview, work_out_next
@@ -13,7 +15,7 @@ from vpn.models import AskedPlan, Instance
 from vpn.profiles.outdated import find_outdated, last_found
 
 logger = logging.getLogger(__name__)
-_BY = Principal.portal("working out what a change means")
+_BY = Principal.portal(gettext_noop("working out what a change means"))
 
 
 def work_out_plans(instance_id: str) -> None:

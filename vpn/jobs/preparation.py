@@ -6,6 +6,7 @@ import logging
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -24,7 +25,7 @@ from vpn.wire.preparing import Line
 from vpn.wire.version import agent_version
 
 logger = logging.getLogger(__name__)
-_BY = Principal.portal("preparing the server")
+_BY = Principal.portal(gettext_noop("preparing the server"))
 
 
 def prepare_server(server_id: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.actions.acting import acted
 from portal.models import JournalEntry, Principal
@@ -16,7 +17,7 @@ from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 _MESSAGE_LENGTH = 400
-_BY = Principal.portal("carrying out what was requested")
+_BY = Principal.portal(gettext_noop("carrying out what was requested"))
 
 
 class StepWaits(Exception):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.exceptions import NotPossible
 from portal.models import Principal
@@ -38,8 +39,8 @@ from vpn.proofs import record_knock
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
-_BY = Principal.portal("creating the hub")
-_ENDING = Principal.portal("taking the hub down")
+_BY = Principal.portal(gettext_noop("creating the hub"))
+_ENDING = Principal.portal(gettext_noop("taking the hub down"))
 
 
 def provision_instance(instance_id: str) -> None:

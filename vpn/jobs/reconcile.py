@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.actions.queued_mail import due_mail
 from portal.models import Principal
@@ -29,8 +30,8 @@ from vpn.models.querysets import InstanceQuerySet
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
-_EXPIRY = Principal.portal("a peer expired")
-_REPAIR = Principal.portal("the hub lagged behind its settings")
+_EXPIRY = Principal.portal(gettext_noop("a peer expired"))
+_REPAIR = Principal.portal(gettext_noop("the hub lagged behind its settings"))
 _VERIFY_EVERY = timedelta(seconds=60)
 # A hub with thousands of peers is compared less often: it takes at most this share of one CPU.
 _VERIFY_SHARE = 0.001

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -27,7 +28,7 @@ from vpn.wire.forwarding import Forwarding, Handover, ports_of
 from vpn.wire.identity import MAXIMUM_COUNTER
 
 logger = logging.getLogger(__name__)
-_BY: Final = Principal.portal("leaving a server")
+_BY: Final = Principal.portal(gettext_noop("leaving a server"))
 # All that a server has of the hub up to an epoch.
 MOST_GENERATION: Final = MAXIMUM_COUNTER
 # Forwarding that was not used for so long ends by itself, unless a delivered profile points to the former address.

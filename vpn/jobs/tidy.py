@@ -14,6 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from portal.actions.api_token import SHOWN_AFTER_END
 from portal.audit.retention import prune_journals
@@ -51,7 +52,7 @@ from vpn.pki import CLIENT_LIFE
 
 logger = logging.getLogger(__name__)
 TIDY_SECONDS: Final = 600
-_BY: Final = Principal.portal("removing what has ended")
+_BY: Final = Principal.portal(gettext_noop("removing what has ended"))
 # The worker of this queue has other work, and hubs are observed every few seconds.
 _SLICE_SECONDS: Final = 2.0
 # SQLite has one writer at a time: in a pause, others take the lock.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from portal.models import Principal
 from vpn.actions.peers.reminder import remind
 from vpn.actions.peers.use import count_use
@@ -13,8 +15,8 @@ from vpn.jobs.tick import scheduled
 logger = logging.getLogger(__name__)
 USE_SECONDS: Final = 300
 _SLICE_SECONDS: Final = 2.0
-_BY: Final = Principal.portal("counting when devices were used")
-_REMINDING: Final = Principal.portal("reminding of the ends of devices")
+_BY: Final = Principal.portal(gettext_noop("counting when devices were used"))
+_REMINDING: Final = Principal.portal(gettext_noop("reminding of the ends of devices"))
 
 
 @scheduled("use", USE_SECONDS)

@@ -6,6 +6,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from portal.sealing import Sealed
 from vpn.choices import NodeState
@@ -89,10 +90,10 @@ class CloudNode(models.Model):
     def removal(self) -> str:
         """What its removal waits for, in words."""
         if self.called_at is not None:
-            return (
+            return _(
                 "It is not known whether its order had an effect, so the portal looks for it until the cloud answers."
             )
-        return "The portal repeats the removal until the cloud has confirmed it."
+        return _("The portal repeats the removal until the cloud has confirmed it.")
 
 
 class StrayNode(models.Model):

@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.choices import Driver, ServerState
 from vpn.validators import validate_probe_url
@@ -45,7 +47,7 @@ class Region(models.Model):
 
     id = models.SlugField(primary_key=True, max_length=20)
     name = models.CharField(max_length=60)
-    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2")
+    country = models.CharField(max_length=2, blank=True, help_text=gettext_lazy("ISO 3166-1 alpha-2"))
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
     driver = models.CharField(max_length=10, choices=Driver.choices, default=Driver.LOCAL)
@@ -58,18 +60,20 @@ class Region(models.Model):
         default="",
         db_default="",
         validators=[validate_probe_url],
-        help_text="The address of a tiny file on a web server in this region, which browsers fetch to measure "
-        "the round trip; https, or http on this machine. Hubs offer none, and it needs no CORS header. Empty: "
-        "nothing is measured.",
+        help_text=gettext_lazy(
+            "The address of a tiny file on a web server in this region, which browsers fetch to measure "
+            "the round trip; https, or http on this machine. Hubs offer none, and it needs no CORS header. Empty: "
+            "nothing is measured."
+        ),
     )
 
     # Hubs of a lost server are built anew on another one of the region. Then all hubs of the region run on leases.
-    rebuild_lost = models.BooleanField("rebuild lost hubs", default=False, db_default=False)
+    rebuild_lost = models.BooleanField(gettext_lazy("rebuild lost hubs"), default=False, db_default=False)
     lost_after = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(LEAST_LOST_SECONDS), MaxValueValidator(MOST_LOST_SECONDS)],
-        help_text="seconds without an answer; empty: SERVER_LOST_SECONDS",
+        help_text=gettext_lazy("seconds without an answer; empty: SERVER_LOST_SECONDS"),
     )
 
     objects = RegionQuerySet.as_manager()
@@ -96,9 +100,9 @@ class Region(models.Model):
         """Raise ValidationError for a malformed country or place, or if hubs without another server are rebuilt."""
         faults = _faults_of_point(self.latitude, self.longitude)
         if self.country and not re.fullmatch(r"[A-Z]{2}", self.country):
-            faults["country"] = "Enter the two capital letters of ISO 3166-1, such as DE."
+            faults["country"] = _("Enter the two capital letters of ISO 3166-1, such as DE.")
         if self.rebuild_lost and self.driver == Driver.LOCAL:
-            faults["rebuild_lost"] = "The region of this machine has no other server."
+            faults["rebuild_lost"] = _("The region of this machine has no other server.")
         if faults:
             raise ValidationError(faults)
 
@@ -111,17 +115,29 @@ class Region(models.Model):
     def why_closed(self) -> str:
         """Why no new instance can be placed here, in a sentence; "" if one can. No query after `with_room`."""
         if not self.available:
-            return self.unavailable_reason or f"{self.name} takes no instances at the moment."
+            return self.unavailable_reason or _("%(region)s takes no instances at the moment.") % {"region": self.name}
         if self.driver == Driver.LOCAL:  # Without its server yet, hubs wait for it.
-            return f"The server of {self.name} takes no new instances at the moment." if self._is_cordoned() else ""
+            return (
+                _("The server of %(region)s takes no new instances at the moment.") % {"region": self.name}
+                if self._is_cordoned()
+                else ""
+            )
         if self.driver == Driver.CLOUD:  # It orders a server if none has room.
             has_account = vars(self)["has_account"] if "has_account" in vars(self) else hasattr(self, "cloud")
-            return "" if has_account else f"{self.name} has no cloud account. Ask the operator to add one."
+            return (
+                ""
+                if has_account
+                else _("%(region)s has no cloud account. Ask the operator to add one.") % {"region": self.name}
+            )
         has_ready, has_room = self._room()
         if not has_ready:
-            return f"{self.name} has no server that is ready. Choose another region, or ask the operator."
+            return _("%(region)s has no server that is ready. Choose another region, or ask the operator.") % {
+                "region": self.name
+            }
         if not has_room:
-            return f"Every server of {self.name} is full. Choose another region, or ask the operator."
+            return _("Every server of %(region)s is full. Choose another region, or ask the operator.") % {
+                "region": self.name
+            }
         return ""
 
     def _is_cordoned(self) -> bool:
@@ -144,9 +160,9 @@ def _faults_of_point(latitude: float | None, longitude: float | None) -> dict[st
     faults: dict[str, str] = {}
     for field, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
         if value is not None and not (math.isfinite(value) and abs(value) <= limit):
-            faults[field] = f"Enter degrees from -{limit} to {limit}."
+            faults[field] = _("Enter degrees from -%(least)s to %(most)s.") % {"least": limit, "most": limit}
     if not faults and (latitude is None) != (longitude is None):
-        faults["latitude" if latitude is None else "longitude"] = "Enter both latitude and longitude, or neither."
+        faults["latitude" if latitude is None else "longitude"] = _("Enter both latitude and longitude, or neither.")
     return faults
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.addressing.networks import Network, network_of
 from vpn.choices import ServerState
@@ -18,9 +20,14 @@ class Server(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="servers")
     name = models.CharField(max_length=60)
-    address = models.GenericIPAddressField(null=True, blank=True, help_text="public address that profiles point to")
+    address = models.GenericIPAddressField(
+        null=True, blank=True, help_text=gettext_lazy("public address that profiles point to")
+    )
     address_v6 = models.GenericIPAddressField(
-        protocol="IPv6", null=True, blank=True, help_text="a second public address, where `address` is an IPv4 one"
+        protocol="IPv6",
+        null=True,
+        blank=True,
+        help_text=gettext_lazy("a second public address, where `address` is an IPv4 one"),
     )
     # Does the server reach the internet over each address family, for full tunnels? As its agent reported.
     carries_ipv4 = models.BooleanField(default=True)
@@ -88,8 +95,9 @@ class Server(models.Model):
     @property
     def way_out(self) -> str:
         """The address families over which full tunnels reach the internet, in words; "" for none."""
-        carried = (("IPv4", self.carries_ipv4), ("IPv6", self.carries_ipv6))
-        return " and ".join(family for family, carries in carried if carries)
+        if self.carries_ipv4 and self.carries_ipv6:
+            return _("IPv4 and IPv6")
+        return "IPv4" if self.carries_ipv4 else "IPv6" if self.carries_ipv6 else ""
 
     @property
     def gap(self) -> str:
@@ -97,13 +105,13 @@ class Server(models.Model):
         if self.carries_ipv4 and self.carries_ipv6:
             return ""
         if not self.way_out:
-            return "The hub's server has no way to the internet now: only the networks behind the hub are reached."
+            return _("The hub's server has no way to the internet now: only the networks behind the hub are reached.")
         if self.carries_ipv4:
-            return (
+            return _(
                 "The hub's server has no IPv6 to the internet. It rejects IPv6 at once, so that programs use IPv4, and "
                 "nothing bypasses the VPN."
             )
-        return (
+        return _(
             "The hub's server has only IPv6: there is no full tunnel for IPv4 here. Whatever has only an IPv4 address "
             "on the internet is refused at once; nothing goes past the VPN."
         )

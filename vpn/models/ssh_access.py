@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from portal.sealing import Sealed
 from vpn.keys import ssh_fingerprint
@@ -30,8 +31,8 @@ class SshAccess(models.Model):
     private_key = Sealed("private_key_sealed")
 
     class Meta:
-        verbose_name = "access over SSH"
-        verbose_name_plural = "accesses over SSH"
+        verbose_name = _("access over SSH")
+        verbose_name_plural = _("accesses over SSH")
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"

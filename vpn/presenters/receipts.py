@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from portal.models import Receipt
@@ -75,7 +76,7 @@ def time_of_day(moment: datetime) -> str:
     """A time to a tenth of a second, such as "12:03:04.2 UTC"; with the day if that is another one."""
     local = timezone.localtime(moment)
     words = f"{local:%H:%M:%S}.{local.microsecond // 100_000} {local:%Z}"
-    return words if local.date() == timezone.localdate() else f"{local:%-d %B %Y}, {words}"
+    return words if local.date() == timezone.localdate() else f"{date_format(local, _('j F Y'))}, {words}"
 
 
 def _end(tunnel: EndedTunnel, instance: Instance | None) -> TunnelEnd:

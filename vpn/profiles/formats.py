@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from vpn.models import Peer
 from vpn.profiles import wireguard
 from vpn.profiles.names import wg_quick_filename
@@ -27,7 +29,12 @@ def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict
     """`files_of` for a peer whose plain profile is rendered already."""
     router = router_profile(peer, family)
     files = {file.format: file for file in (router.files if router else ())}
-    own = ProfileFile(plain.filename, plain.content, plain.content_type, f"Profile for {peer.get_protocol_display()}")
+    own = ProfileFile(
+        plain.filename,
+        plain.content,
+        plain.content_type,
+        _("Profile for %(protocol)s") % {"protocol": peer.get_protocol_display()},
+    )
     # A platform's file of the same format differs only in names, which the platform's other files refer to.
     files.setdefault(own.format, own)
     if (linux := for_wg_quick(peer, family)) is not None:
@@ -45,4 +52,4 @@ def for_wg_quick(peer: Peer, family: int | None = None, sites: SiteSubnets | Non
         return None
     profile = replace(profile_of(peer, sites=sites, family=family), metric=metric_of(peer.pk.hex))
     content = wireguard.render(profile)
-    return ProfileFile(wg_quick_filename(peer), content, wireguard.CONTENT_TYPE, "For wg-quick", kind=WG_QUICK)
+    return ProfileFile(wg_quick_filename(peer), content, wireguard.CONTENT_TYPE, _("For wg-quick"), kind=WG_QUICK)

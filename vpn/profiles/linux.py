@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.utils.translation import gettext as _
+
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles import wireguard as wg
@@ -34,9 +36,11 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     """Files for wg-quick and for systemd-networkd. Raises ValueError for a value that its place cannot hold."""
     tag = tag_of(router)
     files = (
-        ProfileFile(f"{tag}.conf", wg.render(replace(profile, metric=metric_of(tag))), wg.CONTENT_TYPE, "For wg-quick"),
-        ProfileFile(f"{tag}.netdev", _netdev(profile, router), TEXT, "For systemd-networkd: the device"),
-        ProfileFile(f"{tag}.network", _network(profile, router), TEXT, "For systemd-networkd: addresses and routes"),
+        ProfileFile(
+            f"{tag}.conf", wg.render(replace(profile, metric=metric_of(tag))), wg.CONTENT_TYPE, _("For wg-quick")
+        ),
+        ProfileFile(f"{tag}.netdev", _netdev(profile, router), TEXT, _("For systemd-networkd: the device")),
+        ProfileFile(f"{tag}.network", _network(profile, router), TEXT, _("For systemd-networkd: addresses and routes")),
         _forwarding(router),
     )
     steps = [*_forwarding_steps(router), *_wireguard_steps(router)]
@@ -44,7 +48,8 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         steps.insert(
             2,
             Step(
-                "Add the private key to the .conf, or for systemd-networkd keep it in a file.", ((_key_path(tag), ""),)
+                _("Add the private key to the .conf, or for systemd-networkd keep it in a file."),
+                ((_key_path(tag), ""),),
             ),
         )
     return RouterProfile(files, tuple(steps))
@@ -53,16 +58,19 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
 def _wireguard_steps(router: SiteRouter) -> tuple[Step, ...]:
     tag = tag_of(router)
     before = Step(
-        "Did this site run over OpenVPN until now? End that first: two tunnels with one address stop each other.",
+        _("Did this site run over OpenVPN until now? End that first: two tunnels with one address stop each other."),
         commands=(f"systemctl disable --now openvpn-client@{tag}",),
     )
     quick = Step(
-        f"With wg-quick: copy {tag}.conf to /etc/wireguard, then start it, now and at every boot. A changed file is "
-        "taken over in the same way.",
+        _(
+            "With wg-quick: copy %(tag)s.conf to /etc/wireguard, then start it, now and at every boot. A changed "
+            "file is taken over in the same way."
+        )
+        % {"tag": tag},
         commands=_started(f"/etc/wireguard/{tag}.conf", f"wg-quick@{tag}"),
     )
     networkd = Step(
-        f"Or with systemd-networkd: copy {tag}.netdev and {tag}.network to /etc/systemd/network.",
+        _("Or with systemd-networkd: copy %(tag)s.netdev and %(tag)s.network to /etc/systemd/network.") % {"tag": tag},
         commands=(
             f"chown root:systemd-network /etc/systemd/network/{tag}.netdev",
             f"chmod 640 /etc/systemd/network/{tag}.netdev",
@@ -70,12 +78,14 @@ def _wireguard_steps(router: SiteRouter) -> tuple[Step, ...]:
         ),
     )
     changed = Step(
-        "Was it set up with systemd-networkd before? A reload takes no change of the device over: make it anew.",
+        _("Was it set up with systemd-networkd before? A reload takes no change of the device over: make it anew."),
         commands=(f"networkctl delete {device_of(router)}", "systemctl restart systemd-networkd"),
     )
     shared = Step(
-        "Is this router on two hubs with the same network, or is one of the networks its own LAN? Both work: routes of "
-        "tunnels stand behind those of its own networks, and of two tunnels the one with the lower metric is taken.",
+        _(
+            "Is this router on two hubs with the same network, or is one of the networks its own LAN? Both work: "
+            "routes of tunnels stand behind those of its own networks, and of two tunnels the one with the lower "
+        ),
         commands=("ip route show",),
     )
     return before, quick, networkd, changed, shared
@@ -85,10 +95,12 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     """The file for openvpn's own service. Raises ValueError for a value that its place cannot hold."""
     tag = tag_of(router)
     content = with_device(ovpn.render(profile), device_of(router))
-    files = (ProfileFile(f"{tag}.conf", content, ovpn.CONTENT_TYPE, "For openvpn"), _forwarding(router))
+    files = (ProfileFile(f"{tag}.conf", content, ovpn.CONTENT_TYPE, _("For openvpn")), _forwarding(router))
     before = Step(
-        "Did this site run over WireGuard until now? End that first: two tunnels with one address stop each other. "
-        "With wg-quick the first command does it, with systemd-networkd the others.",
+        _(
+            "Did this site run over WireGuard until now? End that first: two tunnels with one address stop each other. "
+            "With wg-quick the first command does it, with systemd-networkd the others."
+        ),
         commands=(
             f"systemctl disable --now wg-quick@{tag}",
             f"rm /etc/systemd/network/{tag}.netdev /etc/systemd/network/{tag}.network",
@@ -96,8 +108,11 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         ),
     )
     start = Step(
-        f"Copy {tag}.conf to /etc/openvpn/client, then start it, now and at every boot. A changed file is taken over "
-        "in the same way.",
+        _(
+            "Copy %(tag)s.conf to /etc/openvpn/client, then start it, now and at every boot. A changed file is "
+            "taken over in the same way."
+        )
+        % {"tag": tag},
         commands=_started(f"/etc/openvpn/client/{tag}.conf", f"openvpn-client@{tag}"),
     )
     return RouterProfile(files, (*_forwarding_steps(router), before, start))
@@ -110,7 +125,7 @@ def _started(file: str, service: str) -> tuple[str, ...]:
 
 def _forwarding(router: SiteRouter) -> ProfileFile:
     text = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
-    return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, "For sysctl: a router forwards", kind="sysctl")
+    return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, _("For sysctl: a router forwards"), kind="sysctl")
 
 
 def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
@@ -123,12 +138,15 @@ def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
     kept, file = f"/etc/sysctl.d/80-{tag}.conf", f"90-{tag}.conf"
     listening = "grep -lx 1 /proc/sys/net/ipv6/conf/*/accept_ra | sed 's|^/proc/sys/||; s|$| = 2|'"
     keep = Step(
-        "A router that forwards IPv6 forgets a default route that it learnt from router advertisements. Have it keep "
-        "that route, before anything else.",
+        _(
+            "A router that forwards IPv6 forgets a default route that it learnt from router advertisements. Have it "
+            "keep that route, before anything else."
+        ),
         commands=(f"{listening} >>{kept}", f"sysctl -p {kept}"),
     )
     forward = Step(
-        f"Copy {file} to /etc/sysctl.d. Where the router has a firewall, let the tunnel's traffic through it.",
+        _("Copy %(file)s to /etc/sysctl.d. Where the router has a firewall, let the tunnel's traffic through it.")
+        % {"file": file},
         commands=(f"sysctl -p /etc/sysctl.d/{file}",),
     )
     return keep, forward

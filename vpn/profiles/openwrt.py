@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import hashlib
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.platforms.versions import version_of
@@ -43,7 +46,9 @@ APK = (25, 12)
 NETIFD_OPENVPN = (26,)
 _RESTART = "service network restart"
 
-_NO_VERSION = " OpenWrt newer than 25.12 has no such service: enter the site's version, and take the files again."
+_START_UNKNOWN = gettext_noop(
+    "Start it. OpenWrt newer than 25.12 has no such service: enter the site's version, and take the files again."
+)
 
 
 def quoted(text: str) -> str:
@@ -89,7 +94,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
 
 def _own_key_step(device: str) -> Step:
     return Step(
-        "Give the interface its own key, and enter the public key in the portal.",
+        _("Give the interface its own key, and enter the public key in the portal."),
         commands=(
             f"uci set network.{device}.private_key=$(wg genkey)",
             "uci commit network && service network reload",
@@ -107,24 +112,24 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     own = {"config": path, "defaultroute": "1" if profile.route_all else "0"}
     lines = [*_gone(device), *_tunnel(device, own, by_netifd=by_netifd), *_firewall(device)]
     file = ProfileFile(
-        f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, "Profile for OpenVPN"
+        f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, _("Profile for OpenVPN")
     )
     if by_netifd:
         install, start = _install_step(router, "OpenVPN", "openvpn-openssl"), f"ifup {device}"
     else:
-        install = Step("Install OpenVPN once.", commands=_install(router, "openvpn-openssl"))
+        install = Step(_("Install OpenVPN once."), commands=_install(router, "openvpn-openssl"))
         start = "service openvpn restart"
     steps = (
         install,
         Step(
-            f"Copy {tag}.ovpn to {path}, and keep it over upgrades.",
+            _("Copy %(tag)s.ovpn to %(path)s, and keep it over upgrades.") % {"tag": tag, "path": path},
             commands=(
                 f"chmod 600 {path}",
                 f"grep -qx {path} /etc/sysupgrade.conf || echo {path} >> /etc/sysupgrade.conf",
             ),
         ),
         *_steps(router),
-        Step(f"Start it.{'' if router.version else _NO_VERSION}", commands=(start,)),
+        Step(_("Start it.") if router.version else _(_START_UNKNOWN), commands=(start,)),
     )
     restarts = ("OpenVPN",) if by_netifd else ()
     return RouterProfile((file, *_files(router, profile.name, lines, *restarts)), steps)
@@ -149,8 +154,11 @@ def _service(device: str) -> str:
 
 def _install_step(router: SiteRouter, what: str, *packages: str) -> Step:
     return Step(
-        f"Install {what} once. The network has to restart for it, which interrupts connections for some seconds: a "
-        "reload does not load a new protocol.",
+        _(
+            "Install %(what)s once. The network has to restart for it, which interrupts connections for some "
+            "seconds: a reload does not load a new protocol."
+        )
+        % {"what": what},
         commands=(*_install(router, *packages), _RESTART),
     )
 
@@ -165,8 +173,12 @@ def _steps(router: SiteRouter) -> tuple[Step, ...]:
     tag = tag_of(router)
     return (
         Step(
-            f"Copy {tag}.uci to /tmp on the router and run it, now and whenever it changes. Lines that say “Entry not "
-            "found” are about what did not exist before. The LAN's firewall zone is expected to be called lan.",
+            _(
+                "Copy %(tag)s.uci to /tmp on the router and run it, now and whenever it changes. Lines that say "
+                "“Entry not found” are about what did not exist before. The LAN's firewall zone is expected to be "
+                "called lan."
+            )
+            % {"tag": tag},
             commands=(
                 f"uci batch < /tmp/{tag}.uci",
                 f"rm /tmp/{tag}.uci",
@@ -185,8 +197,8 @@ def _files(router: SiteRouter, name: str, lines: list[str], *restarts: str) -> t
     undo = [*_gone(device_of(router)), *_commits()]
     notes = [f"# After the first install of {what}: {_RESTART} (a reload does not load it)" for what in restarts]
     return (
-        ProfileFile(f"{tag}.uci", _text(label, [*notes, *lines, *_commits()]), TEXT, "Commands for uci batch"),
-        ProfileFile(f"{tag}-remove.uci", _text(f"Removes {label}", undo), TEXT, "Commands that remove it again"),
+        ProfileFile(f"{tag}.uci", _text(label, [*notes, *lines, *_commits()]), TEXT, _("Commands for uci batch")),
+        ProfileFile(f"{tag}-remove.uci", _text(f"Removes {label}", undo), TEXT, _("Commands that remove it again")),
     )
 
 

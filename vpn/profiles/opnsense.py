@@ -5,6 +5,9 @@ Labels and pages are those of opnsense/core, stable/23.7 to stable/26.1.
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.platforms.versions import version_of
@@ -31,7 +34,7 @@ from vpn.profiles.wireguard import WireGuardProfile
 # The pages of certificates and of OpenVPN's instances changed their fields.
 _NEW_TRUST = (24, 7)
 _VERIFIES_REMOTE = (25, 1)
-_ADVANCED = "advanced mode, the switch at the top of the form, shows all of these fields"
+_ADVANCED = gettext_noop("advanced mode, the switch at the top of the form, shows all of these fields")
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
@@ -54,7 +57,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     listen = profile.listen_port
     instance: Values = (
         ("Name", tag),
-        ("Private key", OWN_KEY if profile.private_key is None else checked_key(profile.private_key)),
+        ("Private key", _(OWN_KEY) if profile.private_key is None else checked_key(profile.private_key)),
         *(() if listen is None else (("Listen port", checked_number(listen, 1, 65535)),)),
         ("MTU", checked_number(profile.mtu, MIN_MTU, MAX_MTU)),
         ("Tunnel address", ", ".join(addresses)),
@@ -66,18 +69,23 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
 def _wireguard_steps(tag: str, peer: Values, instance: Values) -> tuple[Step, ...]:
     return (
         Step(
-            "Only where this site was connected over OpenVPN before: delete its instance under VPN, OpenVPN, "
-            "Instances, and apply. Two tunnels with the same addresses cut each other off.",
+            _(
+                "Only where this site was connected over OpenVPN before: delete its instance under VPN, OpenVPN, "
+                "Instances, and apply. Two tunnels with the same addresses cut each other off."
+            ),
             (("Description", tag),),
         ),
-        Step("VPN, WireGuard, Peers: add one.", peer),
+        Step(_("VPN, WireGuard, Peers: add one."), peer),
         Step(
-            f"VPN, WireGuard, Instances: add one ({_ADVANCED}), and choose the peer. Leave “Disable routes” "
-            "off, so that the routes are set.",
+            _(
+                "VPN, WireGuard, Instances: add one (%(advanced)s), and choose the peer. Leave “Disable routes” off, "
+                "so that the routes are set."
+            )
+            % {"advanced": _(_ADVANCED)},
             instance,
         ),
-        Step("On the same page, below the list: tick “Enable WireGuard”, and apply."),
-        Step("Firewall, Rules, WireGuard (Group): pass everything; the hub has decided what may come."),
+        Step(_("On the same page, below the list: tick “Enable WireGuard”, and apply.")),
+        Step(_("Firewall, Rules, WireGuard (Group): pass everything; the hub has decided what may come.")),
     )
 
 
@@ -106,19 +114,22 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         (),
         (
             Step(
-                "Only where this site was connected over WireGuard before: delete its instance and its peer under VPN, "
-                "WireGuard, and apply. Two tunnels with the same addresses cut each other off.",
+                _(
+                    "Only where this site was connected over WireGuard before: delete its instance and its peer under "
+                    "VPN, WireGuard, and apply. Two tunnels with the same addresses cut each other off."
+                ),
                 (("Instance", tag), ("Peer", f"{tag}-hub")),
             ),
-            Step("System, Trust, Authorities: add one.", authority),
-            Step("System, Trust, Certificates: add one.", own),
+            Step(_("System, Trust, Authorities: add one."), authority),
+            Step(_("System, Trust, Certificates: add one."), own),
             Step(
-                f"VPN, OpenVPN, Instances: add one ({_ADVANCED}). Leave what is not named here as it is.",
+                _("VPN, OpenVPN, Instances: add one (%(advanced)s). Leave what is not named here as it is.")
+                % {"advanced": _(_ADVANCED)},
                 _instance(profile, tag, verifies=verifies),
             ),
             *(() if verifies else (_verify_step(version),)),
-            Step("Apply on that page."),
-            Step("Firewall, Rules, OpenVPN: pass everything; the hub has decided what may come."),
+            Step(_("Apply on that page.")),
+            Step(_("Firewall, Rules, OpenVPN: pass everything; the hub has decided what may come.")),
         ),
     )
 
@@ -143,7 +154,9 @@ def _verify_step(version: tuple[int, ...]) -> Step:
     """The step for the check of the hub's certificate, which older forms do not have."""
     if version and version < _NEW_TRUST:
         return Step(
-            "This version does not check that the certificate shown is a hub's and not another site's. OPNsense 25.1 "
-            "does: upgrade when you can."
+            _(
+                "This version does not check that the certificate shown is a hub's and not another site's. OPNsense "
+                "25.1 does: upgrade when you can."
+            )
         )
-    return Step("Where the form has “Verify Remote Certificate” (OPNsense 25.1 and newer), tick it before you save.")
+    return Step(_("Where the form has “Verify Remote Certificate” (OPNsense 25.1 and newer), tick it before you save."))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from ipaddress import IPv4Interface
 
+from django.utils.translation import gettext as _
+
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.platforms.versions import release_of
@@ -51,30 +53,34 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     tunnel: Values = (
         ("Description", tag),
         ("Listen Port", checked_number(listen, 1, 65535)),
-        ("Private Key", OWN_KEY if profile.private_key is None else checked_key(profile.private_key)),
+        ("Private Key", _(OWN_KEY) if profile.private_key is None else checked_key(profile.private_key)),
     )
     return RouterProfile(
         (),
         (
             Step(
-                "Only where this site was connected over OpenVPN before: delete its client under VPN, OpenVPN, "
-                "Clients. Two tunnels with the same addresses cut each other off.",
+                _(
+                    "Only where this site was connected over OpenVPN before: delete its client under VPN, OpenVPN, "
+                    "Clients. Two tunnels with the same addresses cut each other off."
+                ),
                 (("Description", tag),),
             ),
-            Step("System, Package Manager: install the package WireGuard."),
-            Step("VPN, WireGuard, Tunnels: add one. Take another port where this one is in use.", tunnel),
+            Step(_("System, Package Manager: install the package WireGuard.")),
+            Step(_("VPN, WireGuard, Tunnels: add one. Take another port where this one is in use."), tunnel),
             Step(
-                "VPN, WireGuard, Peers: add one for that tunnel, with “Dynamic Endpoint” off and a row for each of the "
-                "Allowed IPs. They make no routes here, so these two never change.",
+                _(
+                    "VPN, WireGuard, Peers: add one for that tunnel, with “Dynamic Endpoint” off and a row for each "
+                    "of the Allowed IPs. They make no routes here, so these two never change."
+                ),
                 _peer(profile, tag),
             ),
-            Step("VPN, WireGuard, Settings: enable WireGuard, save and apply."),
+            Step(_("VPN, WireGuard, Settings: enable WireGuard, save and apply.")),
             Step(
-                "Interfaces, Assignments: add the tunnel, then open the interface, enable it, and apply.",
+                _("Interfaces, Assignments: add the tunnel, then open the interface, enable it, and apply."),
                 _interface(profile, tag, addresses),
             ),
             *_routes_steps(device_of(router), addresses, without_default(allowed)),
-            Step("Firewall, Rules, the interface: pass everything; the hub has decided what may come."),
+            Step(_("Firewall, Rules, the interface: pass everything; the hub has decided what may come.")),
             *everything_step(allowed),
         ),
     )
@@ -89,8 +95,8 @@ def _peer(profile: WireGuardProfile, tag: str) -> Values:
         ("Keep Alive", checked_number(profile.keepalive, 0, 65535)),
         ("Public Key", checked_key(profile.hub_public_key)),
         *(() if profile.preshared_key is None else (("Pre-shared Key", checked_key(profile.preshared_key)),)),
-        ("Allowed IPs, first row", "0.0.0.0/0"),
-        ("Allowed IPs, second row", "::/0"),
+        (_("Allowed IPs, first row"), "0.0.0.0/0"),
+        (_("Allowed IPs, second row"), "::/0"),
     )
 
 
@@ -116,21 +122,26 @@ def _routes_steps(device: str, addresses: tuple[Interface, ...], wanted: tuple[N
         alias = f"{device}_{hashlib.sha256(' '.join(inside).encode()).hexdigest()[:4]}_v{version}"
         gateways.append(
             Step(
-                f"System, Routing, Gateways: add one for IPv{version} on that interface. Tick “Disable Gateway "
-                "Monitoring”: the address is the interface's own.",
+                _(
+                    "System, Routing, Gateways: add one for IPv%(version)s on that interface. Tick “Disable Gateway "
+                    "Monitoring”: the address is the interface's own."
+                )
+                % {"version": version},
                 (("Address Family", f"IPv{version}"), ("Name", name), ("Gateway", str(address.ip))),
             )
         )
         aliases.append(
             Step(
-                "Firewall, Aliases, IP: Import.",
+                _("Firewall, Aliases, IP: Import."),
                 (("Alias Name", alias), ("Aliases to import", "\n".join(inside))),
             )
         )
         routes.append(
             Step(
-                "System, Routing, Static Routes: add one to that alias, and apply. When the networks change, import "
-                "the new alias, choose it in this route, and delete the old one.",
+                _(
+                    "System, Routing, Static Routes: add one to that alias, and apply. When the networks change, "
+                    "import the new alias, choose it in this route, and delete the old one."
+                ),
                 (("Destination network", alias), ("Gateway", name)),
             )
         )
@@ -166,18 +177,20 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         (),
         (
             Step(
-                "Only where this site was connected over WireGuard before: disable its peer under VPN, WireGuard, "
-                "Peers, and delete its static routes under System, Routing. Two tunnels with the same addresses cut "
-                "each other off.",
-                (("Peer", f"{tag}-hub"), ("Gateways of the routes", f"{device}_v4, {device}_v6")),
+                _(
+                    "Only where this site was connected over WireGuard before: disable its peer under VPN, WireGuard, "
+                    "Peers, and delete its static routes under System, Routing. Two tunnels with the same addresses "
+                    "cut each other off."
+                ),
+                (("Peer", f"{tag}-hub"), (_("Gateways of the routes"), f"{device}_v4, {device}_v6")),
             ),
-            Step(f"System, {place}, {tab}: add one.", authority),
-            Step(f"System, {place}, Certificates: add one.", own),
+            Step(_("System, %(place)s, %(tab)s: add one.") % {"place": place, "tab": tab}, authority),
+            Step(_("System, %(place)s, Certificates: add one.") % {"place": place}, own),
             Step(
-                "VPN, OpenVPN, Clients: add one. Leave what is not named here as it is.",
+                _("VPN, OpenVPN, Clients: add one. Leave what is not named here as it is."),
                 _client(profile, tag, verifies=not release or release >= _VERIFIES_USAGE),
             ),
-            Step("Firewall, Rules, OpenVPN: pass everything; the hub has decided what may come."),
+            Step(_("Firewall, Rules, OpenVPN: pass everything; the hub has decided what may come.")),
         ),
     )
 

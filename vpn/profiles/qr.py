@@ -7,6 +7,7 @@ from typing import Final
 import segno
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 # ISO/IEC 18004 asks for four light modules around the code; they are white in a dark page too.
 QUIET_ZONE: Final = 4
@@ -25,21 +26,27 @@ class TooLong(ValueError):
     """The text is too long for a QR code that a camera can read: offer the file or a link instead."""
 
 
-def image(text: str, title: str = "QR code of the profile") -> SafeString:
+def image(text: str, title: str = "") -> SafeString:
     """An <img> element for a page, which decodes to exactly `text`.
 
-    `title` is its name for screen readers. Each module has a whole number of pixels, three at least. Raises TooLong
-    beyond 858 bytes.
+    `title` is its name for screen readers, if it is not a profile's. Each module has a whole number of pixels, three at
+    least. Raises TooLong beyond 858 bytes.
     """
     code = _code(text.encode())
-    modules, _ = code.symbol_size(border=QUIET_ZONE)
+    modules, _height = code.symbol_size(border=QUIET_ZONE)
     pixels = modules * max(MODULE_PIXELS, WIDEST_PIXELS // modules)
     source = code.png_data_uri(border=QUIET_ZONE)
-    return format_html('<img class="qr" alt="{}" width="{}" height="{}" src="{}">', title, pixels, pixels, source)
+    return format_html(
+        '<img class="qr" alt="{}" width="{}" height="{}" src="{}">',
+        title or _("QR code of the profile"),
+        pixels,
+        pixels,
+        source,
+    )
 
 
 def _code(data: bytes) -> segno.QRCode:
     if len(data) > _MOST_BYTES["L"]:
-        raise TooLong("This profile is too long for a QR code. Download the file instead.")
+        raise TooLong(_("This profile is too long for a QR code. Download the file instead."))
     error_correction = "M" if len(data) <= _MOST_BYTES["M"] else "L"
     return segno.make_qr(data, error=error_correction, mode="byte", mask=_MASK)

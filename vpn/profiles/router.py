@@ -9,6 +9,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from portal.naming import ascii_text
 from vpn.keys import decode_key
@@ -25,7 +27,7 @@ KEY_BLOCK = re.compile(
 )
 
 # The text in the field of a private key if the device makes its own.
-OWN_KEY = "generate it here, and enter the public key in the portal"
+OWN_KEY = gettext_noop("generate it here, and enter the public key in the portal")
 
 Network = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -205,7 +207,7 @@ def everything_step(allowed: tuple[Network, ...]) -> tuple[Step, ...]:
     """The step that leaves a default route to the admin, if the hub carries all traffic."""
     if all(network.prefixlen for network in allowed):
         return ()
-    return (Step("The hub takes all traffic: decide with rules and gateways on the router what shall go there."),)
+    return (Step(_("The hub takes all traffic: decide with rules and gateways on the router what shall go there.")),)
 
 
 def checked_key(text: str) -> str:

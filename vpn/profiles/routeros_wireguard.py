@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv4Network
 
+from django.utils.translation import gettext as _
+
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles.router import (
     TEXT,
@@ -63,21 +65,21 @@ def scripts(target: Target, install: str, name: str, *, own_key: bool = False) -
     undo = script(f"Removes {name}", ("Everything of ours, and nothing else", removal(target)))
     file = f"{target.tag}.rsc"
     steps = [
-        Step("Upload the script to the router: in WinBox or WebFig drag it into Files."),
-        Step("Import it in a terminal, now and whenever it changes.", commands=(f"/import file-name={file}",)),
-        Step("Delete the file: it holds keys.", commands=(f"/file remove {file}",)),
+        Step(_("Upload the script to the router: in WinBox or WebFig drag it into Files.")),
+        Step(_("Import it in a terminal, now and whenever it changes."), commands=(f"/import file-name={file}",)),
+        Step(_("Delete the file: it holds keys."), commands=(f"/file remove {file}",)),
     ]
     if own_key:
         steps.append(
             Step(
-                "The router made its own key. Enter its public key in the portal.",
+                _("The router made its own key. Enter its public key in the portal."),
                 commands=(f"/interface wireguard print where name={target.tag}",),
             )
         )
     return RouterProfile(
         (
-            ProfileFile(file, install, TEXT, "Script for RouterOS"),
-            ProfileFile(f"{target.tag}-remove.rsc", undo, TEXT, "Script that removes it again"),
+            ProfileFile(file, install, TEXT, _("Script for RouterOS")),
+            ProfileFile(f"{target.tag}-remove.rsc", undo, TEXT, _("Script that removes it again")),
         ),
         tuple(steps),
     )

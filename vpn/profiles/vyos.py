@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from vpn import pki
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
@@ -57,9 +60,13 @@ class _Syntax:
 
 
 _EQUULEUS = _Syntax(
-    "Commands for VyOS 1.3", "pubkey", ("interface-route", "interface-route6"), "next-hop-interface", key_by_name=True
+    gettext_noop("Commands for VyOS 1.3"),
+    "pubkey",
+    ("interface-route", "interface-route6"),
+    "next-hop-interface",
+    key_by_name=True,
 )
-_SAGITTA = _Syntax("Commands for VyOS 1.4 and newer", "public-key", ("route", "route6"), "interface")
+_SAGITTA = _Syntax(gettext_noop("Commands for VyOS 1.4 and newer"), "public-key", ("route", "route6"), "interface")
 _SINCE_SAGITTA = (1, 4)
 
 
@@ -113,7 +120,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     everything = len(routes) < len(profile.allowed_ips)
     if not syntax.key_by_name:
         return _profile(router, profile.name, lines, everything=everything)
-    file = ProfileFile(f"{tag}.key", f"{key}\n", TEXT, "Private key of the interface")
+    file = ProfileFile(f"{tag}.key", f"{key}\n", TEXT, _("Private key of the interface"))
     return _profile(router, profile.name, lines, (file,), (_key_step(tag),), everything=everything)
 
 
@@ -129,7 +136,7 @@ def _key_step(tag: str) -> Step:
     """VyOS 1.3 keeps the private keys of WireGuard as files, each in a directory of its own."""
     directory = _key_directory(tag)
     return Step(
-        f"Copy {tag}.key to /tmp on the router first, and put it where VyOS 1.3 looks for keys.",
+        _("Copy %(tag)s.key to /tmp on the router first, and put it where VyOS 1.3 looks for keys.") % {"tag": tag},
         commands=(
             f"sudo install -d -m 750 -g vyattacfg {directory}",
             f"sudo install -m 640 -g vyattacfg /tmp/{tag}.key {directory}/private.key",
@@ -146,12 +153,12 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     if _syntax_of(router) is _EQUULEUS:
         raise ValueError("OpenVPN needs VyOS 1.4 or newer.")
     tag = tag_of(router)
-    _, path, authority, own = _tunnels(router)
+    _interface, path, authority, own = _tunnels(router)
     host, port, transport = remote_of(profile, "udp", "tcp")
     if not pki.PEER_NAME.fullmatch(profile.server_name):
         raise ValueError("The hub's certificate has another kind of name.")
     key_path = _key_path(tag)
-    key = ProfileFile(f"{tag}.key", tls_crypt_v2_key(profile.tls_crypt_v2), TEXT, "Key of the control channel")
+    key = ProfileFile(f"{tag}.key", tls_crypt_v2_key(profile.tls_crypt_v2), TEXT, _("Key of the control channel"))
     # The ciphers are left out: their option is called `ncp-ciphers` in 1.4 and `data-ciphers` later, and AES-256-GCM is
     # what the hub asks for and OpenVPN offers first.
     options = (
@@ -176,7 +183,9 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         line(*path, "tls", "certificate", value=tag),
         *(line(*path, "openvpn-option", value=option) for option in options),
     ]
-    before = Step(f"Copy {tag}.key to {key_path} first.", commands=(f"chmod 600 {key_path}",))
+    before = Step(
+        _("Copy %(tag)s.key to %(path)s first.") % {"tag": tag, "path": key_path}, commands=(f"chmod 600 {key_path}",)
+    )
     return _profile(router, profile.name, lines, (key,), (before,))
 
 
@@ -245,28 +254,31 @@ def _profile(
     everything: bool = False,
 ) -> RouterProfile:
     tag, label, syntax, removal = tag_of(router), plain_label(name), _syntax_of(router), _removal(router)
-    unknown = "" if router.version else " Without a version of the site, they are those of VyOS 1.4 and newer."
-    steps = [
-        *before,
-        Step(
-            f"Paste the contents of {tag}.vyos in a terminal, now and whenever they change.{unknown} They take the "
-            "place of an earlier tunnel of this site, over whichever protocol. Where the router has a firewall of its "
-            "own, let the interface's traffic through it.",
-        ),
-    ]
+    paste = _(
+        "Paste the contents of %(tag)s.vyos in a terminal, now and whenever they change. They take the place of an "
+        "earlier tunnel of this site, over whichever protocol. Where the router has a firewall of its own, let the "
+        "interface's traffic through it."
+    )
+    if not router.version:
+        paste = _(
+            "Paste the contents of %(tag)s.vyos in a terminal, now and whenever they change. Without a version of the "
+            "site, they are those of VyOS 1.4 and newer. They take the place of an earlier tunnel of this site, over "
+            "whichever protocol. Where the router has a firewall of its own, let the interface's traffic through it."
+        )
+    steps = [*before, Step(paste % {"tag": tag})]
     if everything:
         steps.append(
-            Step("The hub takes all traffic, but no default route is set: decide on the router what shall go there.")
+            Step(_("The hub takes all traffic, but no default route is set: decide on the router what shall go there."))
         )
     return RouterProfile(
         (
-            ProfileFile(f"{tag}.vyos", _text(label, [*removal, *lines]), TEXT, syntax.title),
+            ProfileFile(f"{tag}.vyos", _text(label, [*removal, *lines]), TEXT, _(syntax.title)),
             *files,
             ProfileFile(
                 f"{tag}-remove.vyos",
                 _text(f"Removes {label}", removal, f"sudo rm -rf {_key_directory(tag)} {_key_path(tag)}"),
                 TEXT,
-                "Commands that remove it again",
+                _("Commands that remove it again"),
             ),
         ),
         tuple(steps),

@@ -9,6 +9,8 @@ from enum import StrEnum
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from vpn.models import RuleValues
 from vpn.revisions.sections import Document
 
@@ -79,7 +81,8 @@ def site_lines(before: Document, after: Document) -> list[Line]:
     names = {**before.names, **after.names}
     ids = sorted(before.sites.keys() | after.sites.keys(), key=lambda pk: (names.get(f"site:{pk}", ""), pk))
     lines = [
-        Line(names.get(f"site:{pk}", "a former site"), before.sites.get(pk, ()), after.sites.get(pk, ())) for pk in ids
+        Line(names.get(f"site:{pk}", _("a former site")), before.sites.get(pk, ()), after.sites.get(pk, ()))
+        for pk in ids
     ]
     return [line for line in lines if line.difference is not Difference.SAME]
 
@@ -101,7 +104,7 @@ def rule_pairs(before: Sequence[RuleValues], after: Sequence[RuleValues]) -> tup
 def _aligned(before: Sequence[RuleValues], after: Sequence[RuleValues]) -> Iterator[RulePair]:
     # Equal rules are numbered, so that each line is unique: a thousand equal ones took a minute.
     matcher = SequenceMatcher(None, _numbered(before), _numbered(after), autojunk=False)
-    for _, first, last, begin, end in matcher.get_opcodes():
+    for _tag, first, last, begin, end in matcher.get_opcodes():
         old = [(number + 1, before[number]) for number in range(first, last)]
         new = [(number + 1, after[number]) for number in range(begin, end)]
         for pair in zip_longest(old, new):

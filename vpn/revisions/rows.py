@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import UUID, uuid5
 
+from django.utils.translation import gettext as _
+
 from vpn.desired.firewall import document_of_rule
 from vpn.models import Instance
 from vpn.plan.delta import Delta, Rules
@@ -37,7 +39,7 @@ def lost_sites(instance: Instance, documents: Iterable[Document]) -> list[str]:
     """The names of sites in these revisions that are not connected to the instance now."""
     names = {pk: one.names.get(f"site:{pk}", "") for one in documents for pk in one.sites}
     there = {str(pk) for pk in instance.peers.filter(site__in=list(names)).order_by().values_list("site_id", flat=True)}
-    return sorted(name or "a former site" for pk, name in names.items() if pk not in there)
+    return sorted(name or _("a former site") for pk, name in names.items() if pk not in there)
 
 
 def _rules_of(document: Document) -> Rules:

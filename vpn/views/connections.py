@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import get_reader
@@ -24,10 +25,10 @@ MOST_EXPORTED: Final = 100_000
 _FILES: Final = {"csv": (as_csv, "text/csv"), "jsonl": (as_json_lines, "application/jsonl")}
 # The filters that are set by following a link: in words, and the name that a row has for it.
 _LINKED: Final = (
-    ("peer", "Peer", "peer_name"),
-    ("person", "Person", "person"),
-    ("site", "Site", "peer_name"),
-    ("instance", "Instance", "instance_name"),
+    ("peer", gettext_lazy("Peer"), "peer_name"),
+    ("person", gettext_lazy("Person"), "person"),
+    ("site", gettext_lazy("Site"), "peer_name"),
+    ("instance", gettext_lazy("Instance"), "instance_name"),
 )
 
 

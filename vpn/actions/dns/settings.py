@@ -10,8 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
+from portal.figures import grouped
 from portal.models import Principal
 from vpn.actions.activity.planning import touch_records
 from vpn.actions.dns.records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
@@ -45,7 +47,7 @@ def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any
             if messages:
                 errors[field] = messages
     if cleaned.get("public_dns") == [] and "public_dns" not in errors:
-        errors["public_dns"] = ["Name at least one server: the hub asks it for every name that it does not know."]
+        errors["public_dns"] = [_("Name at least one server: the hub asks it for every name that it does not know.")]
     if not {"split_dns", "domains"} & errors.keys():
         errors |= _halves(instance, cleaned)
     faults = _check_records(instance, changes, cleaned, errors)
@@ -93,7 +95,7 @@ def unanswered_targets(instance: Instance) -> set[str]:
 def _parsed(texts: Sequence[str], parse: Callable[[str], str], most: int) -> tuple[list[str], list[str]]:
     """The valid values as they are stored, each once, and the faults of the others."""
     if len(texts) > most:
-        return [], [f"Name at most {most}."]
+        return [], [_("Name at most %(most)s.") % {"most": most}]
     values: dict[str, None] = {}
     faults: list[str] = []
     for text in texts:
@@ -110,7 +112,9 @@ def _server_parser(instance: Instance) -> Callable[[str], str]:
     def parse(text: str) -> str:
         address = parse_dns_server(text)
         if address in own:
-            raise ValidationError(f"{address} is this hub: it would forward queries to itself.", code="itself")
+            raise ValidationError(
+                _("%(address)s is this hub: it would forward queries to itself.") % {"address": address}, code="itself"
+            )
         return str(address)
 
     return parse
@@ -120,7 +124,9 @@ def _domain_parser(instance: Instance) -> Callable[[str], str]:
     def parse(text: str) -> str:
         domain = parse_dns_domain(text)
         if is_below(domain, settings.VPN_DOMAIN):
-            raise ValidationError(f"{domain} is answered by this portal's hubs themselves.", code="own_domain")
+            raise ValidationError(
+                _("%(domain)s is answered by this portal's hubs themselves.") % {"domain": domain}, code="own_domain"
+            )
         return domain
 
     return parse
@@ -133,9 +139,9 @@ def _halves(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, list[st
     servers = cleaned.get("split_dns", instance.split_dns)
     domains = cleaned.get("domains", instance.domains)
     if servers and not domains:
-        return {"domains": ["Name at least one domain that these servers answer, or remove the servers."]}
+        return {"domains": [_("Name at least one domain that these servers answer, or remove the servers.")]}
     if domains and not servers:
-        return {"split_dns": ["Name at least one server that answers these domains, or remove the domains."]}
+        return {"split_dns": [_("Name at least one server that answers these domains, or remove the domains.")]}
     return {}
 
 
@@ -146,7 +152,10 @@ def _check_records(
     if FIELD in changes:
         if len(changes[FIELD]) > MOST_DNS_RECORDS:
             given = len(changes[FIELD])
-            errors[FIELD] = [f"An instance has at most {MOST_DNS_RECORDS:,} records; these are {given:,}."]
+            errors[FIELD] = [
+                _("An instance has at most %(most)s records; these are %(given)s.")
+                % {"most": grouped(MOST_DNS_RECORDS), "given": grouped(given)}
+            ]
             return []
         check = RecordCheck(changes[FIELD], _surroundings(instance, cleaned))
         cleaned[FIELD] = check.rows
@@ -155,7 +164,8 @@ def _check_records(
         return check.faults
     if "domains" in cleaned and (shadowed := _shadowed(instance, cleaned["domains"])):
         errors.setdefault("domains", []).append(
-            f"The record {shadowed} is in one of these domains, whose own servers answer it. Remove it first."
+            _("The record %(record)s is in one of these domains, whose own servers answer it. Remove it first.")
+            % {"record": shadowed}
         )
     return []
 

@@ -196,7 +196,7 @@ def _validate_policy(value: str) -> None:
 
 def _validate_flag(value: object) -> None:
     if not isinstance(value, bool):
-        raise ValidationError("Choose true or false.")
+        raise ValidationError(_("Choose true or false."))
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {

@@ -13,9 +13,11 @@ from uuid import UUID
 
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import InvalidInput, NotPossible
+from portal.figures import grouped
 from portal.models import Membership, Principal
 from portal.validators import LEAST_UNUSED_DAYS, MOST_UNUSED_DAYS
 from vpn.actions.change import Scope, changing
@@ -46,14 +48,21 @@ def days_faults(days: int | None) -> dict[str, list[str]]:
     """The fault in a number of days without use, by field."""
     if days is None or LEAST_UNUSED_DAYS <= days <= MOST_UNUSED_DAYS:
         return {}
-    return {"unused_days": [f"Choose {LEAST_UNUSED_DAYS} to {MOST_UNUSED_DAYS:,} days, or nothing for no end."]}
+    return {
+        "unused_days": [
+            _("Choose %(least)s to %(most)s days, or nothing for no end.")
+            % {"least": LEAST_UNUSED_DAYS, "most": grouped(MOST_UNUSED_DAYS)}
+        ]
+    }
 
 
 def refuse_more_days(member: Membership, days: int | None) -> None:
     """Raise InvalidInput if a member who is no admin chooses more days than their organization."""
     most = member.organization.unused_days
     if not member.is_admin and most is not None and (days is None or days > most):
-        raise InvalidInput.in_field("unused_days", f"Choose at most {most} days: only admins may allow more.")
+        raise InvalidInput.in_field(
+            "unused_days", _("Choose at most %(most)s days: only admins may allow more.") % {"most": most}
+        )
 
 
 def count_use(seconds: float, *, by: Principal) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from django.utils.translation import gettext_noop
+
 from portal.actions.acting import last_line, line_of_act
 from portal.models import Principal
 from vpn.actions.activity.previewing import is_preview
@@ -34,7 +36,7 @@ from vpn.revisions.sections import (
 )
 
 # Who made the first revision of an instance from before there were revisions.
-BEFORE_REVISIONS: Final = Principal.portal("the state before the first recorded change")
+BEFORE_REVISIONS: Final = Principal.portal(gettext_noop("the state before the first recorded change"))
 _NAME_LENGTH: Final = 200
 
 _watches: ContextVar[dict[UUID, Watch] | None] = ContextVar("watches", default=None)

@@ -167,7 +167,7 @@ def _changes(locked: Instance, document: Document, gone: list[str]) -> dict[str,
 
 def _gone_sites(locked: Instance, document: Document) -> list[str]:
     there = {str(pk) for pk in locked.peers.exclude(site=None).order_by().values_list("site_id", flat=True)}
-    gone = sorted(document.names.get(f"site:{pk}", "a former site") for pk in document.sites if pk not in there)
+    gone = sorted(document.names.get(f"site:{pk}", _("a former site")) for pk in document.sites if pk not in there)
     new = Site.objects.filter(pk__in=there - document.sites.keys()).order_by("name").values_list("name", flat=True)
     return [
         *(_("%(name)s is not connected any more: its subnets are left out.") % {"name": name} for name in gone),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -18,7 +19,7 @@ from portal.models import Principal
 from portal.web.exposure import is_loopback
 from vpn import doorbell
 from vpn.choices import Driver, NodeState
-from vpn.clouds import PROVIDERS, known_providers
+from vpn.clouds import PROVIDERS, Described, known_providers
 from vpn.models import CloudAccount, Region
 from vpn.wire.finding import Finding
 
@@ -37,7 +38,9 @@ def set_account(region: Region, *, by: Principal, secret: str = "", **settings: 
     or NotPossible if another provider has some.
     """
     if region.driver != Driver.CLOUD:
-        raise InvalidInput.in_field("region", f"The servers of {region.name} are not ordered from a cloud.")
+        raise InvalidInput.in_field(
+            "region", _("The servers of %(region)s are not ordered from a cloud.") % {"region": region.name}
+        )
     with transaction.atomic():
         Region.objects.select_for_update(no_key=True).get(pk=region.pk)
         account = CloudAccount.objects.filter(region=region).first() or CloudAccount(region=region)
@@ -58,9 +61,10 @@ def refuse_other_provider(account: CloudAccount, provider: str) -> None:
     """Raise NotPossible if the account has servers of another provider."""
     if account.provider not in {"", provider} and account.nodes.exists():
         raise NotPossible(
-            f"{account.region.name} has servers of {account.provider}.",
+            _("%(region)s has servers of %(provider)s.")
+            % {"region": account.region.name, "provider": account.provider},
             field="provider",
-            next_step="Delete or move their instances first.",
+            next_step=_("Delete or move their instances first."),
         )
 
 
@@ -70,31 +74,40 @@ def account_faults(settings: Mapping[str, Any], former: CloudAccount, secret: st
     described = PROVIDERS.get(settings["provider"])
     for name in _WORDS:
         if not _WORD.fullmatch(settings[name]):
-            errors[name] = ["Enter it without spaces, in at most 120 characters."]
+            errors[name] = [_("Enter it without spaces, in at most 120 characters.")]
     for name in _needed(settings["provider"]):
         if not settings[name]:
-            errors[name] = [f"Enter it: {getattr(described, name, '') or name}."]
+            errors[name] = [_("Enter it: %(what)s.") % {"what": _setting_of(described, name)}]
     if not secret and (fault := _former_secret_fault(settings, former)):
         errors["secret"] = [fault]
     if settings["provider"] not in known_providers():
-        errors["provider"] = [f"Enter one of these names: {', '.join(known_providers())}."]
+        errors["provider"] = [_("Enter one of these names: %(names)s.") % {"names": ", ".join(known_providers())}]
     if settings["endpoint"] and not _is_url(settings["endpoint"]):
-        errors["endpoint"] = ["Enter a URL that begins with https://; http:// only at a loopback address."]
+        errors["endpoint"] = [_("Enter a URL that begins with https://; http:// only at a loopback address.")]
     if settings["capacity"] < 1:
-        errors["capacity"] = ["Enter at least 1."]
+        errors["capacity"] = [_("Enter at least 1.")]
     if faults := [text for text in settings["ssh_from"] if not _is_network(text)]:
-        errors["ssh_from"] = [f"{text} is not an IPv4 network, such as 192.0.2.0/24." for text in faults]
+        errors["ssh_from"] = [
+            _("%(network)s is not an IPv4 network, such as 192.0.2.0/24.") % {"network": text} for text in faults
+        ]
     return errors
+
+
+def _setting_of(described: Described | None, name: str) -> str:
+    words = getattr(described, name, "")
+    return _(words) if words else name
 
 
 def _former_secret_fault(settings: Mapping[str, Any], former: CloudAccount) -> str:
     """Return why the account's former secret cannot stay; "" if it can."""
     described = PROVIDERS.get(settings["provider"])
     if not former.secret_sealed:
-        return f"Enter it: {described.secret if described is not None else 'secret key or token'}."
+        return _("Enter it: %(what)s.") % {
+            "what": _(described.secret) if described is not None else _("secret key or token")
+        }
     if any(settings[name] != getattr(former, name) for name in _OF_SECRET):
         # A secret that is never shown must not be sent to a host of the caller's choice either.
-        return "Enter it again: the provider, the endpoint or the key is another one."
+        return _("Enter it again: the provider, the endpoint or the key is another one.")
     return ""
 
 
@@ -146,10 +159,17 @@ def remove_account(account: CloudAccount, *, by: Principal) -> None:
     with transaction.atomic():
         locked = CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
         if (nodes := list(locked.nodes.all())) and all(node.state == NodeState.REMOVING for node in nodes):
-            raise Conflict(f"{locked} has servers that are being removed.", next_step=nodes[0].removal)
+            raise Conflict(
+                _("%(account)s has servers that are being removed.") % {"account": locked}, next_step=nodes[0].removal
+            )
         if nodes:
-            raise Conflict(f"{locked} has servers.", next_step="Delete their instances first.")
+            raise Conflict(
+                _("%(account)s has servers.") % {"account": locked}, next_step=_("Delete their instances first.")
+            )
         if locked.strays.exists():
-            raise Conflict(f"{locked} has servers that the portal does not know.", next_step="Remove them first.")
+            raise Conflict(
+                _("%(account)s has servers that the portal does not know.") % {"account": locked},
+                next_step=_("Remove them first."),
+            )
         acted(by, "removed", locked)
         locked.delete()

@@ -8,6 +8,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import InvalidInput, NotPossible
@@ -25,13 +26,15 @@ def refuse_uncompromisable(server: Server) -> None:
     """Raise NotPossible for this machine, a server that was never in use, and one that is known as compromised."""
     if server.region.driver == Driver.LOCAL:
         raise NotPossible(
-            "This machine runs the portal itself, so all its secrets are known to whoever controls it.",
-            next_step="Install the portal anew, with new secret keys, and create its instances again.",
+            _("This machine runs the portal itself, so all its secrets are known to whoever controls it."),
+            next_step=_("Install the portal anew, with new secret keys, and create its instances again."),
         )
     if server.state == ServerState.COMPROMISED:
-        raise NotPossible(f"{server.name} is known as compromised already.")
+        raise NotPossible(_("%(server)s is known as compromised already.") % {"server": server.name})
     if server.state not in _IN_USE:
-        raise NotPossible(f"{server.name} was not in use yet and has no secrets.", next_step="Forget it.")
+        raise NotPossible(
+            _("%(server)s was not in use yet and has no secrets.") % {"server": server.name}, next_step=_("Forget it.")
+        )
 
 
 def report_compromised(server: Server, typed: str, *, by: Principal) -> None:
@@ -40,7 +43,7 @@ def report_compromised(server: Server, typed: str, *, by: Principal) -> None:
     `typed` is the server's name, typed as the confirmation. Raises InvalidInput or NotPossible.
     """
     if typed.strip() != server.name:
-        raise InvalidInput.in_field("name", f"Type the server's name: {server.name}.")
+        raise InvalidInput.in_field("name", _("Type the server's name: %(server)s.") % {"server": server.name})
     with transaction.atomic():
         # Servers before instances, as every action does.
         locked = Server.objects.select_for_update(of=("self",), no_key=True).select_related("region").get(pk=server.pk)

@@ -13,6 +13,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
@@ -46,7 +47,9 @@ def order_node(region: Region, *, by: Principal) -> Server:
     """
     account = CloudAccount.objects.filter(region=region).first()
     if account is None:
-        raise Conflict(f"{region.name} has no cloud account.", next_step="Ask the operator to add one.")
+        raise Conflict(
+            _("%(region)s has no cloud account.") % {"region": region.name}, next_step=_("Ask the operator to add one.")
+        )
     now, request = timezone.now(), uuid.uuid4()
     server = Server.objects.create(
         region=region,

@@ -8,6 +8,7 @@ from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -37,18 +38,20 @@ def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Pr
     """
     access = SshAccess.objects.filter(server=server).first()
     if access is None:
-        raise NotPossible(f"{server.name} is not reached over SSH, so there is nothing to prepare.")
+        raise NotPossible(
+            _("%(server)s is not reached over SSH, so there is nothing to prepare.") % {"server": server.name}
+        )
     if not access.host_key:
         raise NotPossible(
-            f"The host key of {server.name} is not confirmed yet.",
-            next_step="Compare its fingerprint, and confirm it first.",
+            _("The host key of %(server)s is not confirmed yet.") % {"server": server.name},
+            next_step=_("Compare its fingerprint, and confirm it first."),
         )
     refuse_compromised(server)
     _refuse_ordered(server)
     now = timezone.now()
     with transaction.atomic():
         locked = Server.objects.select_for_update(no_key=True).get(pk=server.pk)
-        begun, _ = Preparation.objects.update_or_create(
+        begun, _is_new = Preparation.objects.update_or_create(
             server=locked,
             defaults={"attempt": uuid.uuid4(), "is_running": True, "started_at": now, "continued_at": None},
         )
@@ -73,11 +76,14 @@ def _refuse_ordered(server: Server) -> None:
     node = CloudNode.objects.filter(server=server).first()
     if node is not None and node.state in {NodeState.WANTED, NodeState.BOOTING}:
         raise NotPossible(
-            f"{server.name} is still being ordered.",
-            next_step="Wait: the portal prepares it as soon as it answers over SSH.",
+            _("%(server)s is still being ordered.") % {"server": server.name},
+            next_step=_("Wait: the portal prepares it as soon as it answers over SSH."),
         )
     if node is not None and node.state == NodeState.FAILED:
-        raise NotPossible(f"The order of {server.name} has failed.", next_step="Try one of its instances again.")
+        raise NotPossible(
+            _("The order of %(server)s has failed.") % {"server": server.name},
+            next_step=_("Try one of its instances again."),
+        )
 
 
 def note_lines(preparation: Preparation, lines: Sequence[Line], *, by: Principal) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.audit.fields import values_of
@@ -45,14 +46,19 @@ def add_region(
     here = Region.objects.filter(driver=Driver.LOCAL).first()
     if driver == Driver.LOCAL and here is not None:
         raise Conflict(
-            f"This machine is the region {here.pk} already. Its hubs share ports, so it is in one region.",
+            _("This machine is the region %(region)s already. Its hubs share ports, so it is in one region.")
+            % {"region": here.pk},
             field="driver",
-            next_step=f"In Django admin, change name and place of the region {here.pk}.",
+            next_step=_("In Django admin, change name and place of the region %(region)s.") % {"region": here.pk},
         )
     with transaction.atomic():
         region, created = Region.objects.get_or_create(pk=code, defaults=settings)
         if not created:
-            raise Conflict(f"There is a region {code} already.", field="code", next_step="Choose another code.")
+            raise Conflict(
+                _("There is a region %(region)s already.") % {"region": code},
+                field="code",
+                next_step=_("Choose another code."),
+            )
         acted(by, "added", region)
     return region
 
@@ -96,5 +102,5 @@ def _faults_of(region: Region, *fields: str) -> dict[str, list[str]]:
         region.full_clean(validate_unique=False)
     except ValidationError as fault:
         errors = {field: faults for field, faults in fault.message_dict.items() if field in fields}
-        return errors | ({"name": ["Enter a name of at most 60 characters."]} if "name" in errors else {})
+        return errors | ({"name": [_("Enter a name of at most 60 characters.")]} if "name" in errors else {})
     return {}

@@ -6,6 +6,8 @@ from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -30,9 +32,13 @@ def add_server(
     """Add a server that is reached over SSH, with a new key pair. Raises InvalidInput or Conflict."""
     place, addresses = parse_ssh(ssh), checked_addresses(address, address_v6)
     if region.driver != Driver.SSH:
-        raise InvalidInput.in_field("region", f"The servers of {region.name} are not reached over SSH.")
+        raise InvalidInput.in_field(
+            "region", _("The servers of %(region)s are not reached over SSH.") % {"region": region.name}
+        )
     if capacity is not None and capacity < 1:
-        raise InvalidInput.in_field("capacity", "Enter at least 1, or leave it empty: as many as there are ports for.")
+        raise InvalidInput.in_field(
+            "capacity", _("Enter at least 1, or leave it empty: as many as there are ports for.")
+        )
     private, public = generate_ssh_key()
     with transaction.atomic():
         # Locked, so that no two get the same name or address.
@@ -57,11 +63,19 @@ def add_server(
 def refuse_known(name: str, addresses: tuple[str, str | None]) -> None:
     """Raise Conflict if another server has this name or one of these addresses."""
     if Server.objects.filter(name=name.strip()).exists():
-        raise Conflict(f"There is a server {name} already.", field="name", next_step="Choose another name.")
+        raise Conflict(
+            _("There is a server %(server)s already.") % {"server": name},
+            field="name",
+            next_step=_("Choose another name."),
+        )
     for address in filter(None, addresses):
         for field in ("address", "address_v6"):
             if other := Server.objects.filter(**{field: address}).first():
-                raise Conflict(f"{address} is the address of the server {other.name}.", field="address")
+                raise Conflict(
+                    _("%(address)s is the address of the server %(server)s.")
+                    % {"address": address, "server": other.name},
+                    field="address",
+                )
 
 
 def note_host_key(server: Server, host_key: str, *, by: Principal) -> None:
@@ -85,13 +99,17 @@ def confirm_host_key(server: Server, fingerprint: str, *, by: Principal) -> None
     with transaction.atomic():
         access = SshAccess.objects.select_for_update(no_key=True).filter(server=server).first()
         if access is None:
-            raise NotPossible(f"{server.name} is not reached over SSH.")
+            raise NotPossible(_("%(server)s is not reached over SSH.") % {"server": server.name})
         if not access.seen_host_key:
-            raise NotPossible(f"No host key of {server.name} was seen yet.", next_step="Does it answer at its address?")
+            raise NotPossible(
+                _("No host key of %(server)s was seen yet.") % {"server": server.name},
+                next_step=_("Does it answer at its address?"),
+            )
         if fingerprint.strip() != access.seen_fingerprint:
             raise NotPossible(
-                f"{server.name} showed the host key {access.seen_fingerprint}, not this one.",
-                next_step="Compare it with the output of ssh-keygen -lf on the server's console.",
+                _("%(server)s showed the host key %(fingerprint)s, not this one.")
+                % {"server": server.name, "fingerprint": access.seen_fingerprint},
+                next_step=_("Compare it with the output of ssh-keygen -lf on the server's console."),
             )
         access.host_key = access.seen_host_key
         access.save(update_fields=["host_key"])
@@ -110,30 +128,48 @@ def forget_server(server: Server, *, by: Principal) -> None:
     with transaction.atomic():
         locked = Server.objects.select_for_update(no_key=True).select_related("region").get(pk=server.pk)
         if locked.region.driver == Driver.LOCAL:
-            raise NotPossible("This machine stays.", next_step="To use it no more, make its region unavailable.")
+            raise NotPossible(_("This machine stays."), next_step=_("To use it no more, make its region unavailable."))
         if node := CloudNode.objects.filter(server=locked).first():
             if node.state == NodeState.REMOVING:
-                raise NotPossible(f"{locked.name} is a cloud's, and is being removed.", next_step=node.removal)
+                raise NotPossible(
+                    _("%(server)s is a cloud's, and is being removed.") % {"server": locked.name},
+                    next_step=node.removal,
+                )
             raise NotPossible(
-                f"{locked.name} is a cloud's, which the portal removes with its last instance.",
-                next_step="Delete or move its instances.",
+                _("%(server)s is a cloud's, which the portal removes with its last instance.")
+                % {"server": locked.name},
+                next_step=_("Delete or move its instances."),
             )
         if count := locked.instances.count():
             raise NotPossible(
-                f"{locked.name} carries {count} instance{'s' if count > 1 else ''}.",
-                next_step="Delete them first.",
+                ngettext("%(server)s carries %(count)s instance.", "%(server)s carries %(count)s instances.", count)
+                % {"server": locked.name, "count": count},
+                next_step=_("Delete them first."),
             )
         if count := locked.compromised_hubs.filter(finished_at=None).count():
             raise NotPossible(
-                f"{count} of its hubs {'do' if count > 1 else 'does'} not run with new keys yet.",
-                next_step="Its page shows what they wait for.",
+                ngettext(
+                    "%(count)s of its hubs does not run with new keys yet.",
+                    "%(count)s of its hubs do not run with new keys yet.",
+                    count,
+                )
+                % {"count": count},
+                next_step=_("Its page shows what they wait for."),
             )
         if locked.moves.exists():
-            raise NotPossible(f"An instance is being moved to {locked.name}.", next_step="Wait, or cancel the move.")
+            raise NotPossible(
+                _("An instance is being moved to %(server)s.") % {"server": locked.name},
+                next_step=_("Wait, or cancel the move."),
+            )
         if locked.state == ServerState.READY and (count := locked.retired_hubs.count()):
             raise NotPossible(
-                f"{locked.name} still forwards the ports of {count} hub{'s' if count > 1 else ''} that left it.",
-                next_step="End the forwarding on the Settings pages of these instances, then wait a moment.",
+                ngettext(
+                    "%(server)s still forwards the ports of %(count)s hub that left it.",
+                    "%(server)s still forwards the ports of %(count)s hubs that left it.",
+                    count,
+                )
+                % {"server": locked.name, "count": count},
+                next_step=_("End the forwarding on the Settings pages of these instances, then wait a moment."),
             )
         acted(by, "forgotten", locked)
         locked.delete()

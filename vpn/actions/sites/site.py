@@ -159,7 +159,12 @@ def _carried_already(site: Site) -> dict[str, list[str]]:
     for peer in site.peers.all():
         reason = site.why_not(peer.protocol)
         if reason:
-            return {"platform": [f"{site.name} is connected over {peer.get_protocol_display()}. {reason}"]}
+            return {
+                "platform": [
+                    _("%(site)s is connected over %(protocol)s. %(reason)s")
+                    % {"site": site.name, "protocol": peer.get_protocol_display(), "reason": reason}
+                ]
+            }
     return {}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from vpn.actions.profiles.profile import Delivery
@@ -78,7 +79,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
 
 def own_key_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
     """Context for a page to which the browser adds the private key that it made: in its files, and as the QR code."""
-    title = "QR code of the profile"
+    title = _("QR code of the profile")
     return {
         "fills_key": True,
         "key_place": OWN_KEY_PLACE,

@@ -7,6 +7,7 @@ from enum import Enum
 from itertools import groupby
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from portal.access import get_member
@@ -49,7 +50,7 @@ class Device:
     @property
     def name(self) -> str:
         """The name that its owner gave it."""
-        return self.peer.device or "The device without a name"
+        return self.peer.device or _("The device without a name")
 
     @property
     def is_new(self) -> bool:
