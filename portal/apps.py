@@ -1,6 +1,6 @@
 """The project's own app: accounts, organizations, members."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core import checks
 
 
@@ -11,8 +11,12 @@ class PortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of `check --deploy`, the receivers of logs, factors and sessions, and writers' turns."""
+        """Register the checks of `check --deploy`, the receivers of logs, factors and sessions, and writers' turns.
+
+        The labels of all models are translated here, before Django admin reads them.
+        """
         from portal import write_turns
+        from portal.labels import translate_labels
         from portal.sign_in import events, factor_adapter, seen
         from portal.web.exposure import deploy_errors
 
@@ -20,4 +24,5 @@ class PortalConfig(AppConfig):
         factor_adapter.connect()
         seen.connect()
         write_turns.connect()
+        translate_labels(model for model in apps.get_models() if model._meta.app_label in {"portal", "vpn"})
         checks.register(deploy_errors, checks.Tags.security, deploy=True)

@@ -85,6 +85,7 @@ def _wireguard_steps(router: SiteRouter) -> tuple[Step, ...]:
         _(
             "Is this router on two hubs with the same network, or is one of the networks its own LAN? Both work: "
             "routes of tunnels stand behind those of its own networks, and of two tunnels the one with the lower "
+            "metric is taken."
         ),
         commands=("ip route show",),
     )
