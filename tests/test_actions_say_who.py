@@ -91,6 +91,7 @@ READING = {
         "change_faults",
         "checked_subnets",
         "client_faults",
+        "end_faults",
         "endpoint_faults",
         "prepare_networks",
         "protocol_faults",

@@ -99,6 +99,7 @@ WORDS: Final = {
     "organization.renamed": _("Organization renamed"),
     "organization.second_factor_made_optional": _("Second factor no longer required"),
     "organization.second_factor_required": _("Second factor required of every member"),
+    "peer.admins_reminded": _("Admins reminded that the site ends soon"),
     "peer.certificate_renewed": _("Certificate of the peer renewed"),
     "peer.changed": _("Peer changed"),
     "peer.created": _("Peer added"),

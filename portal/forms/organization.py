@@ -83,13 +83,16 @@ class OrganizationForm(forms.Form):
         max_value=MOST_UNUSED_DAYS,
         help_text=gettext_lazy(
             "Its hub ends it by itself; renewing its key lets it connect again. Devices that are there keep what they "
-            "have. Empty: new devices have no such end."
+            "have, and a site has only what is set on it. Empty: new devices have no such end."
         ),
     )
     reminders_off = forms.BooleanField(
-        label=gettext_lazy("Send no reminders before a device ends"),
+        label=gettext_lazy("Send no reminders before a device or a site ends"),
         required=False,
-        help_text=gettext_lazy("Otherwise its owner gets a mail seven days before, and another one a day before."),
+        help_text=gettext_lazy(
+            "Otherwise a mail goes out seven days before, and another one a day before: to the device's owner, or for "
+            "a site to all admins."
+        ),
     )
     journal_days = forms.IntegerField(
         label=gettext_lazy("Days for which the journal is kept"),

@@ -50,6 +50,11 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         found = self.filter(user=user_id, state=MembershipState.ACTIVE)
         return list(found.select_related("organization", "user").order_by("organization__name", "id"))
 
+    def admin_addresses(self, organization_id: UUID) -> list[str]:
+        """The mail addresses of an organization's admins."""
+        admins = self.filter(organization=organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE)
+        return list(admins.filter(user__is_active=True).exclude(user__email="").values_list("user__email", flat=True))
+
     def by_directory_name(self) -> MembershipQuerySet:
         """With `known_by`, the userName that a directory uses: the one that it chose, else the account's address."""
         return self.annotate(known_by=_known_by())

@@ -222,11 +222,6 @@ def test_an_operator_allows_no_more_than_the_organization(device: Peer, organiza
     assert fresh(device).unused_days == 10
 
 
-def test_a_site_has_none(site_peer: Peer) -> None:
-    with pytest.raises(InvalidInput):
-        update_peer(site_peer, unused_days=30, by=BY)
-
-
 @pytest.mark.parametrize("days", [0, 3651])
 def test_days_out_of_bounds_are_refused(days: int, instance: Instance, member: Membership) -> None:
     with pytest.raises(InvalidInput):

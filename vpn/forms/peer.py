@@ -8,25 +8,21 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.forms.searched import SearchedBoundField, SearchedField, SearchingForm
 from portal.models import Membership, MembershipState, Organization
-from portal.validators import LEAST_UNUSED_DAYS, MOST_UNUSED_DAYS
-from portal.web.zone import find_zone
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
+from vpn.forms.end import EndFields
 from vpn.forms.fields import (
     ConfirmationField,
-    MomentField,
     NetworksField,
     ShownSubnetsForm,
     TrueFalseField,
     VersionField,
-    ZoneField,
     listed,
 )
 from vpn.forms.note import note_field
@@ -47,7 +43,7 @@ class MemberField(SearchedField):
         return f"{obj.user.name} ({obj.user.email})" if obj.user.name else obj.user.email
 
 
-class ClientFields(ProtocolFields):
+class ClientFields(EndFields, ProtocolFields):
     """The fields of a client peer that can be set when it is added and later."""
 
     device = forms.CharField(
@@ -63,37 +59,6 @@ class ClientFields(ProtocolFields):
         yes=gettext_lazy("All traffic"),
         initial=False,
     )
-    expires_at = MomentField(
-        label=gettext_lazy("Expires"),
-        required=False,
-        help_text=gettext_lazy("From then on the hub refuses the device. Empty: it has no end."),
-    )
-    unused_days = forms.IntegerField(
-        label=gettext_lazy("Days without use after which it ends"),
-        required=False,
-        min_value=LEAST_UNUSED_DAYS,
-        max_value=MOST_UNUSED_DAYS,
-        help_text=gettext_lazy(
-            "The hub ends it by itself, and a renewed key lets it connect again. Another number counts from now on. "
-            "Empty: it has no such end."
-        ),
-    )
-    # The time zone in which the field was shown; the browser may be in another one by now.
-    expires_at_zone = ZoneField(of="id_expires_at")
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        sent = str(self.data.get("expires_at_zone", "")) if self.is_bound else ""
-        zone = find_zone(sent) or timezone.get_current_timezone()
-        self.zone_name = str(zone)
-        self.fields["expires_at"].zone = zone  # type: ignore[attr-defined]
-        self.fields["expires_at_zone"].initial = self.zone_name
-
-    def clean(self) -> dict[str, Any]:
-        """Drops the time zone, which the field of the expiry has used."""
-        cleaned: dict[str, Any] = super().clean() or {}
-        cleaned.pop("expires_at_zone", None)
-        return cleaned
 
 
 class ClientPeerForm(SearchingForm, ClientFields):
@@ -141,8 +106,8 @@ class ClientPeerForm(SearchingForm, ClientFields):
         return any(self[name].value() or self[name].errors for name in ("expires_at", "unused_days", "public_key"))
 
 
-class SubnetFields(ProtocolFields, ShownSubnetsForm):
-    """The subnets that a site advertises, and its protocol."""
+class SubnetFields(EndFields, ProtocolFields, ShownSubnetsForm):
+    """The subnets that a site advertises, its protocol, and when it ends."""
 
     subnets = NetworksField(
         label=gettext_lazy("Subnets behind the router"),
@@ -164,11 +129,17 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
         super().__init__(*args, **options)
         self.site = site
         self._advertised = frozenset(advertised)
+        self.fields["expires_at"].help_text = _("From then on the hub refuses the router. Empty: it has no end.")
 
     @property
     def router(self) -> tuple[str, str]:
         """The router that the site has."""
         return (self.site.platform, self.site.platform_version) if self.site else ("", "")
+
+    @property
+    def end_is_open(self) -> bool:
+        """Does a field of the end have a value or an error?"""
+        return any(self[name].value() or self[name].errors for name in ("expires_at", "unused_days"))
 
     @property
     def asks_confirmation(self) -> bool:
@@ -264,7 +235,9 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
 def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     """The form that edits a peer, filled in from it."""
     if peer.is_site:
-        initial = _of(peer, "protocol", "subnets") | {"subnets_shown": " ".join(peer.subnets)}
+        initial = _of(peer, "protocol", "subnets", "expires_at", "unused_days") | {
+            "subnets_shown": " ".join(peer.subnets)
+        }
         return SubnetFields(data, initial=initial, site=peer.site, advertised=peer.subnets)
     return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at", "unused_days"))
 

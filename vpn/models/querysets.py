@@ -120,8 +120,10 @@ class PeerQuerySet(models.QuerySet["Peer"]):
 
     def admitted_sites(self) -> PeerQuerySet:
         """The sites among them. A site has no member, so none is joined."""
-        lasts = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        return self.filter(lasts, type=PeerType.SITE, enabled=True)
+        now = timezone.now()
+        lasts = Q(expires_at=None) | Q(expires_at__gt=now)
+        is_used = Q(unused_until=None) | Q(unused_until__gt=now)
+        return self.filter(lasts, is_used, type=PeerType.SITE, enabled=True)
 
     def connected(self) -> PeerQuerySet:
         """The peers with a recent handshake or an OpenVPN session."""

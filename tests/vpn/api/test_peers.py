@@ -335,12 +335,6 @@ def test_a_time_beyond_the_calendar_is_refused(api: Caller, client_peer: Peer, m
     assert list(answer["errors"]) == ["expires_at"]
 
 
-def test_a_site_does_not_expire(api: Caller, site_peer: Peer) -> None:
-    for moment in (timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)):
-        answer = refused(api.put(path_of(site_peer), {"expires_at": moment.isoformat()}), 422)
-        assert list(answer["errors"]) == ["expires_at"]
-
-
 def test_a_peer_cannot_hold_more_subnets_than_a_hub_can_bear(api: Caller, instance: Instance, site: Site) -> None:
     subnets = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(501)]
     wanted = {"type": "site", "site_id": str(site.pk), "subnets": subnets}

@@ -118,7 +118,7 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
     """The faults in a peer's changes, by field; also strips spaces around the device's name."""
     errors: dict[str, list[str]] = {}
     if peer.is_site:
-        for field in ("route_all", "device", "expires_at", "unused_days"):
+        for field in ("route_all", "device"):
             if changes.get(field):
                 errors[field] = [_("A site has none: this is for client peers.")]
     else:
@@ -126,17 +126,25 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
             errors["subnets"] = [_("A client advertises no subnets: connect a site for that.")]
         if "device" in changes:
             changes["device"] = changes["device"].strip()
-        # An unchanged expiry may be in the past.
-        expires_at = changes.get("expires_at")
-        errors |= client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
-        errors |= days_faults(changes.get("unused_days"))
+        errors |= client_faults(changes.get("device", ""), "")
         changes.pop("subnets", None)
+    # An unchanged expiry may be in the past.
+    expires_at = changes.get("expires_at")
+    errors |= end_faults(None if expires_at == peer.expires_at else expires_at, changes.get("unused_days"))
     if "protocol" in changes:
         errors |= protocol_faults(changes["protocol"], peer.site)
     return errors
 
 
-def client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
+def end_faults(expires_at: datetime | None, unused_days: int | None) -> dict[str, list[str]]:
+    """The faults in when a peer ends, by field."""
+    errors = days_faults(unused_days)
+    if expires_at is not None and expires_at <= timezone.now():
+        errors["expires_at"] = [_("Choose a time in the future.")]
+    return errors
+
+
+def client_faults(device: str, public_key: str) -> dict[str, list[str]]:
     """The faults in the fields of a client peer, by field."""
     errors: dict[str, list[str]] = {}
     for field, check, value in (
@@ -148,8 +156,6 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
                 check(value)
             except ValidationError as error:
                 errors[field] = error.messages
-    if expires_at is not None and expires_at <= timezone.now():
-        errors["expires_at"] = [_("Choose a time in the future.")]
     return errors
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
-from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail, Role, User
+from portal.models import MailKind, Membership, Principal, QueuedMail, User
 from portal.signals import mail_requested
 from portal.web.language import in_language_of
 from vpn.actions.activity import planning
@@ -48,10 +48,7 @@ def report_lost(peer: Peer, *, by: Principal) -> Peer:
 
 def _tell_admins(peer: Peer, by: Principal) -> None:
     organization_id = peer.instance.organization_id
-    admins = Membership.objects.filter(
-        organization=organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE, user__is_active=True
-    )
-    for address in admins.exclude(user__email="").values_list("user__email", flat=True):
+    for address in Membership.objects.admin_addresses(organization_id):
         queued = QueuedMail.objects.create(
             kind=MailKind.LOST,
             address=address,

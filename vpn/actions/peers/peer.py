@@ -23,6 +23,7 @@ from vpn.actions.peers.input import (
     change_faults,
     checked_subnets,
     client_faults,
+    end_faults,
     prepare_networks,
     protocol_faults,
     refuse_taken_name,
@@ -31,7 +32,7 @@ from vpn.actions.peers.keys import end_keys, give_keys, refuse_used_key, renew_k
 from vpn.actions.peers.labels import follow_name, give_label, wanted_label
 from vpn.actions.peers.protocol_change import end_former, keep_former
 from vpn.actions.peers.row import fresh_peer
-from vpn.actions.peers.use import Unused, count_from_now, days_faults
+from vpn.actions.peers.use import Unused, count_from_now
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
 from vpn.choices import EndReason, PeerType, Protocol
@@ -54,7 +55,7 @@ def create_client_peer(
 ) -> Peer:
     """Add a member's device; raises InvalidInput, Conflict (the pool is full, the key is known) or QuotaReached."""
     days = member.organization.unused_days if isinstance(unused_days, Unused) else unused_days
-    errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None) | days_faults(days)
+    errors = client_faults(device, public_key) | protocol_faults(protocol, None) | end_faults(expires_at, days)
     if public_key and protocol == Protocol.OPENVPN:
         errors["public_key"] = [_("Only WireGuard devices make their own key. Leave it empty for OpenVPN.")]
     if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
@@ -90,10 +91,15 @@ def create_site_peer(
     subnets: Sequence[str],
     protocol: str = Protocol.WIREGUARD,
     confirm_broad_routes: bool = False,
+    expires_at: datetime | None = None,
+    unused_days: int | None = None,
 ) -> Peer:
     """Connect a site, with all of its subnets unless others are named; raises InvalidInput, or Conflict where subnets
-    overlap or the site is connected already, or QuotaReached."""
-    errors = protocol_faults(protocol, site)
+    overlap or the site is connected already, or QuotaReached.
+
+    It has no end unless one is set here: the organization's days without use are for devices.
+    """
+    errors = protocol_faults(protocol, site) | end_faults(expires_at, unused_days)
     if site.organization_id != instance.organization_id:
         errors["site_id"] = [_("Choose a site of this organization.")]
     if errors:
@@ -101,37 +107,37 @@ def create_site_peer(
     prepare_networks(list(subnets) or site.subnets)
     with _one_more(instance):
         held = lock_site(site.pk, instance.pk)
-        with one_act(by, "created", Peer(instance=instance, site=held, type=PeerType.SITE)) as act:
-            peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes, by)
-            act.on = peer
+        peer = Peer(
+            instance=instance,
+            type=PeerType.SITE,
+            protocol=protocol,
+            site=held,
+            confirm_broad_routes=confirm_broad_routes,
+            expires_at=expires_at,
+            unused_days=unused_days,
+        )
+        with one_act(by, "created", peer):
+            _connect(peer, held, list(subnets) or held.subnets, by)
             follow_new_peer(held, peer, confirmed=confirm_broad_routes, by=by)
     return peer
 
 
-def _connect(
-    site: Site, instance: Instance, subnets: list[str], protocol: str, confirm_broad_routes: bool, by: Principal
-) -> Peer:
+def _connect(peer: Peer, site: Site, subnets: list[str], by: Principal) -> None:
     """Insert the peer of a locked site."""
-    with planning.planned_change(instance.pk, by=by, scope=Scope.PEERS) as locked:
+    with planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 _("%(site)s is connected to this instance already.") % {"site": site.name},
                 field="site_id",
                 code="site-connected",
             )
-        peer = Peer(
-            instance=locked,
-            type=PeerType.SITE,
-            protocol=protocol,
-            site=site,
-            subnets=checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
-            confirm_broad_routes=confirm_broad_routes,
-        )
+        peer.instance = locked
+        peer.subnets = checked_subnets(locked, subnets, peer.confirm_broad_routes, except_peer=None)
+        count_from_now(peer)
         require_room(locked.organization_id, Quota.SUBNETS, broad_routes(peer.subnets), field="subnets")
         planning.touch_new_peer(peer)
         give_keys(peer, locked)
         _insert(peer, locked, by)
-    return peer
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Devices that end after days without use: counted from their last use, and from their addition or renewal.
+"""Peers that end after days without use: counted from their last use, and from their addition or renewal.
 
 The end is part of the spec, so hubs end them by themselves. A portal that is away moves no end.
 """
@@ -25,7 +25,7 @@ from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, seen_filter
 from vpn.models.row_updates import update_rows
 
-# Ends are moved once a day, so a device has a day more than its days.
+# Ends are moved once a day, so a peer has a day more than its days.
 _COUNTED_EVERY: Final = timedelta(hours=23)
 _SPARE: Final = timedelta(days=1)
 _BATCH: Final = 500
@@ -38,7 +38,7 @@ class Unused(Enum):
 
 
 def count_from_now(peer: Peer) -> None:
-    """Count a device's days without use from now; the caller saves it."""
+    """Count a peer's days without use from now; the caller saves it."""
     now = timezone.now()
     peer.use_counted_at = now if peer.unused_days is not None else None
     peer.unused_until = _end(now, peer.unused_days)
@@ -56,9 +56,12 @@ def days_faults(days: int | None) -> dict[str, list[str]]:
     }
 
 
-def refuse_more_days(member: Membership, days: int | None) -> None:
-    """Raise InvalidInput if a member who is no admin chooses more days than their organization."""
-    most = member.organization.unused_days
+def refuse_more_days(member: Membership, days: int | None, peer: Peer | None = None) -> None:
+    """Raise InvalidInput if a member who is no admin chooses more days than their organization.
+
+    A site has what an admin set on it, which is the most for others. Without `peer` it is a new device.
+    """
+    most = peer.unused_days if peer is not None and peer.is_site else member.organization.unused_days
     if not member.is_admin and most is not None and (days is None or days > most):
         raise InvalidInput.in_field(
             "unused_days", _("Choose at most %(most)s days: only admins may allow more.") % {"most": most}
@@ -66,7 +69,7 @@ def refuse_more_days(member: Membership, days: int | None) -> None:
 
 
 def count_use(seconds: float, *, by: Principal) -> bool:
-    """Move the ends of devices that were used, for at most this long; True if none is left. Harmless when run twice."""
+    """Move the ends of peers that were used, for at most this long; True if none is left. Harmless when run twice."""
     end = time.monotonic() + seconds
     for instance_id in list(_used().order_by("instance").values_list("instance", flat=True).distinct()):
         while _count_batch(instance_id, by):
@@ -76,7 +79,7 @@ def count_use(seconds: float, *, by: Principal) -> bool:
 
 
 def _used() -> PeerQuerySet:
-    """The devices that were used after what was counted last. One that has ended stays ended."""
+    """The peers that were used after what was counted last. One that has ended stays ended."""
     now = timezone.now()
     return Peer.objects.filter(
         seen_filter(last_handshake__gte=F("use_counted_at") + _COUNTED_EVERY),
@@ -87,7 +90,7 @@ def _used() -> PeerQuerySet:
 
 
 def _count_batch(instance_id: UUID, by: Principal) -> bool:
-    """Move the ends of some devices of an instance; True if there may be more."""
+    """Move the ends of some peers of an instance; True if there may be more."""
     if not _used().filter(instance=instance_id).exists():
         return False
     try:

@@ -52,7 +52,7 @@ LIST = "/instances/{uuid:instance_id}/peers"
 PATH = LIST + "/{uuid:peer_id}"
 # Fields that only the other type of peer has.
 _SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes", "note")
-_CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "unused_days", "public_key")
+_CLIENT_FIELDS = ("user_id", "route_all", "device", "public_key")
 _SHOWN = {None: "all", "site": "sites", "client": "clients"}
 
 
@@ -108,7 +108,7 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     whose = _whose(body)
     if body.type == "site":
         check_site(member, whose)
-    if "unused_days" in body.model_fields_set:
+    if body.type == "client" and "unused_days" in body.model_fields_set:
         refuse_more_days(member, body.unused_days)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body, member.principal)
     if wants_plan(request):
@@ -147,7 +147,7 @@ def _create_site(instance: Instance, site_id: UUID, body: PeerCreate, by: Princi
     site = Site.objects.filter(pk=site_id, organization=instance.organization_id).first()
     if site is None:
         raise invalid({"site_id": ["There is no such site."]})
-    given = body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
+    given = body.model_dump(include={"subnets", "protocol", "confirm_broad_routes", "expires_at", "unused_days"})
     with noted(body.note):
         return create_site_peer(instance, by=by, site=site, **given)
 
@@ -174,7 +174,7 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
         if "subnets" in changes and peer.site_id is not None:
             check_site(member, peer.site_id)
         if "unused_days" in changes and changes["unused_days"] != peer.unused_days:
-            refuse_more_days(member, changes["unused_days"])
+            refuse_more_days(member, changes["unused_days"], peer)
         with noted(changes.pop("note", "")):
             if not wants_plan(request):
                 return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))

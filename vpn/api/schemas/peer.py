@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # it imports this module
 
 
 class PeerCreate(In):
-    """A new peer. A site: `site_id`, `subnets`, `confirm_broad_routes`; a client: the other fields."""
+    """A new peer. `site_id`, `subnets`, `confirm_broad_routes` are for a site; `user_id`, `route_all`, `device`,
+    `public_key` for a client."""
 
     type: Literal["client", "site"]
     protocol: Text = Field("wireguard", description="`wireguard` or `openvpn`.")
@@ -37,7 +38,9 @@ class PeerCreate(In):
     device: Text = ""
     expires_at: Moment | None = None
     unused_days: Days | None = Field(
-        None, description="The hub ends it after so many days without use; absent: as the organization sets."
+        None,
+        description="The hub ends it after so many days without use; absent: a client as the organization sets, a site "
+        "never.",
     )
     public_key: Text = Field("", description="The public key, if the device made its own key pair.")
     note: Text = Field("", description="Of a site: why, in at most 200 characters; kept with the revision.")

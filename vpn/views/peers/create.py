@@ -122,6 +122,8 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
             subnets=values["subnets"],
             protocol=values["protocol"],
             confirm_broad_routes=values["confirm_broad_routes"],
+            expires_at=values["expires_at"],
+            unused_days=values["unused_days"],
         )
 
 

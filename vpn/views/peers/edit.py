@@ -90,7 +90,7 @@ def _change(peer: Peer, form: forms.Form, member: Membership) -> Peer:
     changes = PeerChanges()
     for field in PeerChanges.__annotations__.keys() & set(form.changed_data):
         if field == "unused_days":
-            refuse_more_days(member, form.cleaned_data[field])
+            refuse_more_days(member, form.cleaned_data[field], peer)
         if field != "expires_at" or not _is_shown(form.cleaned_data[field], peer.expires_at):
             changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
     if isinstance(form, SubnetFields) and form.leaves_subnets:
