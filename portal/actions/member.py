@@ -65,6 +65,7 @@ def add_member(
             organization=organization, user=user, role=wanted_role, instance_ids=ids, invited_until=invited_until
         )
         member.state = MembershipState.INVITED if active else MembershipState.DEACTIVATED
+        member.deactivated_by_directory = not active and directory is not None
         if directory is not None:
             _name(member, directory)
         member.save()
@@ -86,11 +87,13 @@ def change_member(
     instances: Iterable[UUID] | None = None,
     most_devices: int | EllipsisType | None = ...,
     directory: InDirectory | None = None,
+    by_directory: bool = False,
 ) -> Membership:
     """Change the given values; `instances` are all whose peers an operator manages.
 
-    `most_devices` of None gives them as many devices as the organization says; without it the number
-    stays. Raises InvalidInput, or Conflict if no admin would be left.
+    `most_devices` of None gives them as many devices as the organization says; without it the number stays. A change
+    `by_directory` activates nobody whom somebody here deactivated. Raises InvalidInput, or Conflict if that is asked
+    for, or no admin would be left.
     """
     with transaction.atomic():
         if name is not None:
@@ -99,7 +102,7 @@ def change_member(
         with one_act(by, "changed", member, is_change=True) as act:
             if name is not None:
                 _rename(member, clean_name(name), by)
-            _change(member, by, act, role=role, active=active)
+            _change(member, by, act, role=role, active=active, by_directory=by_directory)
             if not isinstance(most_devices, EllipsisType):
                 member.most_devices = clean_device_limit(most_devices, "most_devices")
                 member.save(update_fields=["most_devices"])
@@ -112,12 +115,16 @@ def change_member(
         return member
 
 
-def _change(member: Membership, by: Principal, act: Act, *, role: str | None, active: bool | None) -> None:
+def _change(
+    member: Membership, by: Principal, act: Act, *, role: str | None, active: bool | None, by_directory: bool
+) -> None:
     """Write the role and the state of a locked member, and end what they lose with these."""
     before = (member.role, member.state)
     if role is not None:
         member.role = clean_role(role)
     if active is not None:
+        if active and by_directory:
+            _refuse_deactivated_by_hand(member)
         member.state = _state_for(member, active=active)
     if (member.role, member.state) != before:
         _keep_an_admin(member, field="role" if member.state == before[1] else "active")
@@ -125,7 +132,9 @@ def _change(member: Membership, by: Principal, act: Act, *, role: str | None, ac
         # Before the state is written: signing out is told to the organizations in which an account is active.
         if cause is not None:
             member.receipt = end_access(member, cause, by=by, act=act.id, former_role=before[0])
-        member.save(update_fields=["role", "state"])
+        if member.state != before[1]:
+            member.deactivated_by_directory = by_directory and member.state == MembershipState.DEACTIVATED
+        member.save(update_fields=["role", "state", "deactivated_by_directory"])
         membership_changed.send(sender=Membership, membership=member, by=by, receipt=member.receipt)
 
 
@@ -233,6 +242,17 @@ def _state_for(member: Membership, *, active: bool) -> str:
         return member.state
     came = (member.user.is_in_use or has_identity(member)) and not shares_account(member)
     return MembershipState.ACTIVE if came else MembershipState.INVITED
+
+
+def _refuse_deactivated_by_hand(member: Membership) -> None:
+    """Raise Conflict if somebody here deactivated the member: a directory does not know why."""
+    if member.state == MembershipState.DEACTIVATED and not member.deactivated_by_directory:
+        raise Conflict(
+            _("%(member)s was deactivated here, by an admin.") % {"member": member.label},
+            field="active",
+            code="deactivated-by-hand",
+            next_step=_("Only an admin can activate them again, on their page."),
+        )
 
 
 def _keep_an_admin(member: Membership, *, field: str) -> None:

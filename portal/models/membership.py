@@ -83,6 +83,8 @@ class Membership(models.Model):
     # What a directory calls them by SCIM: its userName, where it is not the account's address, and its externalId.
     directory_name = models.CharField(max_length=DIRECTORY_LENGTH, null=True, blank=True)  # noqa: DJ001 - unique
     external_id = models.CharField(max_length=DIRECTORY_LENGTH, null=True, blank=True)  # noqa: DJ001 - unique
+    # Was it a directory that deactivated them? Only then a directory may activate them again.
+    deactivated_by_directory = models.BooleanField(default=False, db_default=False)
     # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)

@@ -20,6 +20,8 @@ CONTENT_TYPE: Final = "application/scim+json"
 _SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 # The codes of conflicts that another resource causes by having the same value.
 _UNIQUENESS: Final = frozenset({"member-exists", "name-taken", "user-name-taken", "external-id-taken"})
+# The codes of conflicts with what an attribute is now ("mutability or current state", RFC 7644, 3.12).
+_MUTABILITY: Final = frozenset({"deactivated-by-hand"})
 
 
 class Fault(Exception):
@@ -50,6 +52,8 @@ def refusal_of(request: HttpRequest, error: Exception) -> HttpResponse:
     if isinstance(error, InvalidInput):
         faults = [f"{field}: {' '.join(messages)}" for field, messages in error.errors.items()]
         return refusal(400, "invalidValue", " ".join(faults))
+    if isinstance(error, Conflict) and error.code in _MUTABILITY:
+        return refusal(400, "mutability", error.message)
     if isinstance(error, Conflict):
         return refusal(409, "uniqueness" if error.code in _UNIQUENESS else "", error.message)
     if isinstance(error, PermissionDenied):

@@ -123,11 +123,12 @@ def _written(user: Membership, wanted: Person, by: Principal) -> Membership:
                 active=wanted.active,
                 name=_own_name(wanted, user),
                 directory=wanted.in_directory(user),
+                by_directory=True,
             )
     except (Fault, InvalidInput, Conflict):
         if wanted.active is not False:
             raise
-        return change_member(user, by=by, active=False)
+        return change_member(user, by=by, active=False, by_directory=True)
 
 
 def _own_name(wanted: Person, user: Membership) -> str | None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from portal.actions.member import add_member
+from portal.actions.member import add_member, change_member
 from portal.exceptions import Conflict
 from portal.models import ApiToken, JournalEntry, Membership, MembershipState, Organization, Role, User
 from tests.factories import BY, make_client_peer, make_member
@@ -357,6 +357,27 @@ def test_deactivating_ends_what_the_page_ends(directory: Directory, instance: In
     assert Instance.objects.get(pk=instance.pk).desired_generation > before
     again = told(directory.patch(f"/Users/{member.pk}", {"op": "Replace", "path": "active", "value": "True"}))
     assert (again["active"], Membership.objects.get(pk=member.pk).state) == (True, MembershipState.ACTIVE)
+
+
+def test_no_directory_activates_whom_an_admin_deactivated(directory: Directory, member: Membership) -> None:
+    by = member.principal
+    path = f"/Users/{member.pk}"
+    activate = {"op": "Replace", "value": {"active": "True", "externalId": "7"}}
+    change_member(member, active=False, by=by)
+    assert "deactivated here, by an admin" in refused(directory.patch(path, activate), 400, "mutability")
+    whole = {**told(directory.get(path)), "active": True}
+    refused(directory.call("PUT", path, whole), 400, "mutability")
+    user = told(directory.get(path))
+    assert (user["active"], user.get("externalId")) == (False, None), "all or nothing"
+    # It may say the same as the admin, which gives it nothing.
+    told(directory.patch(path, {"op": "Replace", "path": "active", "value": "False"}))
+    refused(directory.patch(path, activate), 400, "mutability")
+    assert told(directory.patch(path, {"op": "add", "path": "externalId", "value": "8"}))["externalId"] == "8"
+    change_member(member, active=True, by=by)
+    for value in ("False", "True"):
+        changed = told(directory.patch(path, {"op": "Replace", "path": "active", "value": value}))
+        assert changed["active"] is (value == "True")
+    assert Membership.objects.get(pk=member.pk).state == MembershipState.ACTIVE
 
 
 def test_who_has_to_accept_again_is_removed_not_deactivated(directory: Directory, organization: Organization) -> None:
