@@ -2,7 +2,7 @@
 
 It needs an empty database in DATABASE_URL, and Django set up: threads share no database in memory. Each kind of
 addition is asked for by THREADS threads at once, in an organization that has room for ROOM of them. Prints, by quota,
-how many were let in, how many were refused and how many there are, as JSON.
+how many were let in, how many were refused and how many there are, as JSON; and what each got who sent one key at once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from portal.exceptions import QuotaReached
 from portal.models import Organization, Quota
 from portal.quotas import quota_use
 from tests.factories import BY, an_admin, make_instance, make_member, make_organization, make_region, make_site
+from tests.vpn.key_race import race_of_keys
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.own import add_own_device
@@ -45,8 +46,9 @@ def main() -> int:
     options |= {"timeout": WAITS} if connection.vendor == "sqlite" else {"options": f"-c lock_timeout={WAITS}s"}
     call_command("migrate", interactive=False, verbosity=0)
     with patch("vpn.doorbell._enqueue"):
-        found = {quota.value: _race(quota, act) for quota, act in _acts().items()}
+        found: dict[str, object] = {quota.value: _race(quota, act) for quota, act in _acts().items()}
         found["devices_per_member"] = _race_of_a_member()
+        found |= race_of_keys()
     sys.stdout.write(json.dumps({"threads": THREADS, "room": ROOM, "found": found}))
     return 0
 

@@ -193,6 +193,16 @@ def test_many_are_destroyed_in_batches(instance: Instance, member: Membership, m
     assert Tick.objects.filter(name="custody").exists()
 
 
+def test_the_same_key_sent_twice_at_once_is_taken_once(client_peer: Peer) -> None:
+    """Both requests have read the peer before either wrote it."""
+    key = public_key(generate_private_key())
+    first, second = (Peer.objects.select_related("instance").get(pk=client_peer.pk) for _ in range(2))
+    taken = take_own_key(first, key, by=BY)
+    again = take_own_key(second, key, by=BY)
+    assert again.public_key == taken.public_key == key
+    assert again.changed_generation == taken.changed_generation
+
+
 def test_pages_say_when_it_ends_and_what_helps_afterwards(member_browser: Client, client_peer: Peer) -> None:
     settle(client_peer.instance)
     url = f"/peers/{client_peer.pk}/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -10,7 +11,7 @@ from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn import keys
-from vpn.actions.change import Scope, changing
+from vpn.actions.change import Scope, changing, lock_changeable
 from vpn.actions.peers import certificates
 from vpn.actions.peers.protocol_change import end_former
 from vpn.actions.peers.row import fresh_peer
@@ -98,9 +99,12 @@ def take_own_key(peer: Peer, public_key: str, *, by: Principal) -> Peer:
         validate_wireguard_key(public_key)
     except ValidationError as error:
         raise InvalidInput({"public_key": error.messages}) from None
-    if peer.key_custody == KeyCustody.DEVICE and peer.public_key == public_key:
-        return peer
-    return _rotate(peer, public_key, by)
+    with transaction.atomic():
+        # Under the lock, as the browser may send it twice at once.
+        present = fresh_peer(peer, lock_changeable(peer.instance_id))
+        if present.key_custody == KeyCustody.DEVICE and present.public_key == public_key:
+            return present
+        return _rotate(present, public_key, by)
 
 
 def _rotate(peer: Peer, public_key: str, by: Principal) -> Peer:
