@@ -24,13 +24,16 @@ from tests.factories import (
     observe_peers,
     settle,
 )
+from tests.vpn.confirming_server import Server
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.keys import take_own_key
 from vpn.actions.peers.lost import report_lost
 from vpn.actions.peers.own import add_own_device
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.profiles.profile import deliver_profile, issue_link
-from vpn.choices import KeyCustody
+from vpn.actions.servers.loss import find_again
+from vpn.choices import InstanceState, KeyCustody
+from vpn.jobs.apply import apply_instance
 from vpn.keys import generate_private_key, public_key
 from vpn.models import Connection, Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.observation import connection_id
@@ -223,6 +226,42 @@ def test_a_lost_device_is_shut_out_for_good_and_the_admins_are_told(
     peer = Peer.objects.get()
     assert peer.lost_at is None
     assert peer.public_key != lost_key
+
+
+def test_it_works_while_the_hub_is_lost_and_the_hub_follows(
+    member_browser: Client,
+    client_peer: Peer,
+    admin: Membership,
+    server: Server,
+    mailoutbox: list,  # type: ignore[type-arg]
+) -> None:
+    hub = settle(client_peer.instance)
+    former_key = client_peer.public_key
+    Instance.objects.filter(pk=hub.pk).update(state=InstanceState.LOST)
+    url = f"/peers/{client_peer.pk}/"
+    follows = "the hub follows when it is back, or on another server"
+    assert follows in member_browser.get(f"{url}lost/").content.decode()
+    assert member_browser.post(f"{url}lost/").status_code == 302
+    peer = Peer.objects.select_related("instance", "member__user").get()
+    assert not peer.enabled
+    assert peer.public_key != former_key
+    assert JournalEntry.objects.filter(code="peer.reported_lost").count() == 1
+    for path in (url, "/my/"):
+        page = member_browser.get(path).content.decode()
+        assert "This waits for the hub" in page
+        assert follows in page
+    send_queued(QueuedMail.objects.get().pk, by=BY)
+    assert "has not confirmed yet that it does not let it in" in mailoutbox[0].body
+    # Another change is refused, as before.
+    with pytest.raises(NotPossible):
+        update_peer(peer, enabled=True, by=BY)
+    machine = hub.server
+    assert machine is not None
+    find_again(machine, by=BY)
+    apply_instance(str(hub.pk))
+    peer = Peer.objects.select_related("instance").get()
+    assert (peer.applied_digest, peer.hub_may_admit) == ("", False)
+    assert "This waits for the hub" not in member_browser.get(url).content.decode()
 
 
 def test_a_name_with_a_comma_stays_whole(client_peer: Peer, admin: Membership, mailoutbox: list) -> None:  # type: ignore[type-arg]

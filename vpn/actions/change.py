@@ -47,23 +47,29 @@ def hold_instance(pk: UUID) -> None:
     Instance.objects.select_for_update().values_list("pk").get(pk=pk)
 
 
-def lock_changeable(pk: UUID) -> Instance:
-    """As `lock_instance`; raises NotPossible where the instance accepts no changes."""
+def lock_changeable(pk: UUID, *, even_lost: bool = False) -> Instance:
+    """As `lock_instance`; raises NotPossible where the instance accepts no changes.
+
+    With `even_lost`, a lost instance accepts it: its hub follows once it is found again or rebuilt.
+    """
     instance = lock_instance(pk)
-    refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
+    state = InstanceState(instance.state)
+    refusal = None if even_lost and state == InstanceState.LOST else _UNCHANGEABLE.get(state)
     if refusal:
         raise NotPossible(str(refusal))
     return instance
 
 
 @contextmanager
-def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> Iterator[Instance]:
+def changing(
+    pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False, even_lost: bool = False
+) -> Iterator[Instance]:
     """Change an instance or its peers.
 
     Yields the locked instance with `desired_generation` already raised. It is saved at the end, with whatever the
     caller changed on it, and the apply job is enqueued after the commit. `by` is passed to the hook of all actions
     (portal.actions.acting), and named by the operation that carries the change. `urgent` says that a device may lose
-    access, which must not wait for other work.
+    access, which must not wait for other work; `even_lost` that it may wait for a lost hub.
 
     What it changes of the instance's settings, rules, records and routes is a revision (vpn.actions.revisions). The
     generation rises in any case: an action that may find nothing to change compares first, under `lock_changeable`.
@@ -71,7 +77,7 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
     where the instance accepts no changes.
     """
     with transaction.atomic():
-        instance = lock_changeable(pk)
+        instance = lock_changeable(pk, even_lost=even_lost)
         instance.desired_generation += 1
         if scope is not Scope.PEERS:
             instance.settings_generation = instance.desired_generation
@@ -84,7 +90,7 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
             instance.save()
             watch.note_after(instance)
             acted(by, "changed", instance)
-        if instance.configured:
+        if instance.configured and instance.state != InstanceState.LOST:
             ids = instance.pk, instance.organization_id, instance.region_id
             transaction.on_commit(partial(doorbell.enqueue_apply, *ids, urgent=urgent))
 

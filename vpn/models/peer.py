@@ -255,6 +255,11 @@ class Peer(models.Model):
         return self.is_openvpn and self.seen.push_generation is not None and self.is_connected
 
     @property
+    def hub_may_admit(self) -> bool:
+        """May its hub still let it in, although it should not? The hub has not confirmed yet that it ended."""
+        return bool(self.applied_digest) and not self.is_admitted
+
+    @property
     def is_on_hub(self) -> bool:
         """Has the server confirmed this peer as it is now?"""
         return bool(self.applied_digest) and self.changed_generation <= self.instance.applied_generation

@@ -164,6 +164,7 @@ def planned_change(
     urgent: bool = False,
     is_noted: bool = True,
     group_change: GroupChange | None = None,
+    even_lost: bool = False,
 ) -> Iterator[Instance]:
     """As `changing`, for a change that may affect other users: it also gets a plan.
 
@@ -171,7 +172,7 @@ def planned_change(
     is recorded in previews only. `group_change` is the part of the change that is in the database already.
     """
     with transaction.atomic():
-        with changing(pk, by=by, scope=scope, urgent=urgent) as instance:
+        with changing(pk, by=by, scope=scope, urgent=urgent, even_lost=even_lost) as instance:
             is_recorded = is_noted or is_preview()
             with _recording(instance, group_change, by=by) if is_recorded else nullcontext():
                 yield instance

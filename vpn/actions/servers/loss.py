@@ -36,7 +36,7 @@ def find_again(server: Server, *, by: Principal) -> None:
         set_state(instance, InstanceState.READY, by=by)
         acted(by, "found again", instance)
         Instance.objects.filter(pk=instance.pk).update(failure="", refusal=None, retry_at=None)
-        # While it was lost, no generation rose: a person who was deactivated then is found by comparing.
+        # A person who was deactivated while it was lost raised no generation, and is found by comparing.
         InstanceObservation.objects.note([instance.pk], verify_at=None)
         _ask_for_receipts(instance, by)
         transaction.on_commit(

@@ -88,6 +88,9 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
             advice = _("The hub does not let it in. An admin can enable it again.")
         if peer.lost_at is not None:
             keys = _("Its keys ended, so it needs a new profile then.")
+            if peer.hub_may_admit:
+                waits = _("This waits for the hub: it has not confirmed yet that it does not let it in.")
+                advice = f"{waits} {lost_hub_words(peer)}".strip()
             return Condition("bad", _("Reported as lost"), f"{advice} {keys}", peer.lost_at, is_end=True)
         return Condition("off", _("Disabled"), advice)
     if is_unused(peer):
@@ -106,6 +109,13 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
         advice = _("%(member)s is deactivated, and so are all their devices.") % {"member": member.label}
         return Condition("off", _("Member deactivated"), advice)
     return None
+
+
+def lost_hub_words(peer: Peer) -> str:
+    """When a lost hub shuts a peer out; "" if its hub is not lost."""
+    if peer.instance.state != InstanceState.LOST:
+        return ""
+    return _("Its server is lost, so the hub follows when it is back, or on another server.")
 
 
 def _hub_away(hub: HubSide) -> Condition | None:

@@ -22,6 +22,7 @@ from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.lost import report_lost
 from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.models import Peer
+from vpn.presenters.peers.condition import lost_hub_words
 from vpn.templatetags.display import merged_networks
 
 _NETWORKS_NAMED = 3
@@ -178,12 +179,15 @@ _REMOVE = replace(
 )
 _LOST = Act(
     verb=gettext_lazy("Report as lost"),
-    done=gettext_lazy("{}: reported as lost. It is shut out, and the admins are told."),
+    done=gettext_lazy("{}: reported as lost. Its keys ended, and the admins are told."),
     question=gettext_lazy("Is {} lost?"),
     run=lambda peer, by: report_lost(peer, by=by),
-    afterwards=lambda peer: _(
-        "It is shut out at once, its keys end for good, and the admins are told by mail. If it turns up again, an "
-        "admin can let it in with a new profile."
+    afterwards=lambda peer: (
+        _(
+            "It is shut out at once, its keys end for good, and the admins are told by mail. If it turns up again, an "
+            "admin can let it in with a new profile."
+        )
+        + f" {lost_hub_words(peer)}".rstrip()
     ),
     for_owner=True,
 )
