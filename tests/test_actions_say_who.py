@@ -112,7 +112,7 @@ READING = {
     "vpn.actions.revisions.returning": {"wanted_subnets"},
     "vpn.actions.revisions.words": {"words_between"},
     "vpn.actions.servers.account": {"account_faults", "refuse_other_provider"},
-    "vpn.actions.servers.compromise": {"hubs_known_to", "refuse_uncompromisable"},
+    "vpn.actions.servers.compromise": {"former_hubs_of", "hubs_known_to", "refuse_uncompromisable"},
     "vpn.actions.servers.input": {
         "checked_addresses",
         "checked_code",

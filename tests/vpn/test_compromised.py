@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.template.defaultfilters import date
 from django.test import Client
 from django.utils import timezone
 
@@ -29,6 +30,7 @@ from tests.vpn.ssh_servers import make_server, server_access
 from vpn import pki
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.move import rebuild_instance
+from vpn.actions.instances.retirement import end_forwarding
 from vpn.actions.peers.keys import take_own_key
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
@@ -45,7 +47,7 @@ from vpn.jobs.knock import give_probe
 from vpn.jobs.provision import destroy_instance
 from vpn.jobs.servers import driver_for
 from vpn.keys import generate_private_key, generate_ssh_key, public_key
-from vpn.models import CompromisedHub, Instance, Move, Peer, Region, RetiredHub, Server
+from vpn.models import CompromisedHub, FormerHub, Instance, Move, Peer, Region, RetiredHub, Server
 from vpn.profiles.state import profile_state
 
 pytestmark = pytest.mark.django_db
@@ -270,6 +272,59 @@ def test_a_hub_that_it_forwards_for_gets_new_keys_where_it_runs(
     settle(hub)
     work()
     assert CompromisedHub.objects.get().finished_at is not None
+
+
+def move_away(hub: Instance) -> None:
+    """The hub runs on the other server, and its former one has confirmed that nothing is left there."""
+    rebuild_instance(hub, by=BY, in_place=False)
+    go_on(hub)
+    end_forwarding(Instance.objects.get(pk=hub.pk), by=BY)
+    look()
+    assert not RetiredHub.objects.exists()
+
+
+def test_a_hub_that_was_on_it_before_gets_new_keys_where_it_runs(
+    hub: Instance, bad: Server, good: Server, staff_browser: Client
+) -> None:
+    move_away(hub)
+    former = Instance.objects.get(pk=hub.pk)
+    page = staff_browser.get(f"/admin/vpn/server/{bad.pk}/compromised/").content.decode()
+    today = date(timezone.localtime(timezone.now()), "j F Y")
+    assert f"It was on this server until {today}." in page
+    assert "1 of these hubs was on this server before: it stays where it is." in page
+    out = StringIO()
+    call_command("server", "compromised", "fra1", "--plan", stdout=out)
+    assert f"It was on this server until {today}" in out.getvalue()
+    assert staff_browser.post(f"/admin/vpn/server/{bad.pk}/compromised/", {"name": "fra1"}).status_code == 302
+    work()
+    hub.refresh_from_db()
+    assert hub.private_key != former.private_key
+    assert (hub.server, hub.state) == (good, InstanceState.READY)
+    settle(hub)
+    work()
+    assert CompromisedHub.objects.get().finished_at is not None
+    assert not FormerHub.objects.exists(), "what it had opens nothing any more"
+
+
+@pytest.mark.parametrize("way", ["page", "command"])
+def test_it_can_be_left_out(way: str, hub: Instance, bad: Server, good: Server, staff_browser: Client) -> None:
+    move_away(hub)
+    if way == "page":
+        chosen = {"name": "fra1", "without_former": "on"}
+        staff_browser.post(f"/admin/vpn/server/{bad.pk}/compromised/", chosen)
+    else:
+        call_command("server", "compromised", "fra1", "--without-former", stdout=StringIO())
+    assert Server.objects.get(pk=bad.pk).state == ServerState.COMPROMISED
+    assert not CompromisedHub.objects.exists()
+
+
+def test_a_hub_with_new_keys_since_it_left_is_not_concerned(hub: Instance, bad: Server, good: Server) -> None:
+    rebuild_instance(hub, by=BY, in_place=False)
+    go_on(hub)
+    Instance.objects.filter(pk=hub.pk).update(keys_replaced_at=timezone.now())
+    end_forwarding(Instance.objects.get(pk=hub.pk), by=BY)
+    look()
+    assert not FormerHub.objects.exists()
 
 
 def test_one_on_it_can_be_deleted(hub: Instance, bad: Server, servers: Servers) -> None:

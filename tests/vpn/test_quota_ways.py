@@ -68,6 +68,7 @@ UNCOUNTED = {
     "vpn.Preparation": "staff",
     "vpn.PreparationStep": "as many as a preparation has",
     "vpn.Move": "one for each instance",
+    "vpn.FormerHub": "one for each server that an instance was on before",
     "vpn.RetiredHub": "one for each server that an instance left, until nothing is left there",
     "vpn.ListenerProof": "one for each listener of an instance",
     "vpn.OperationStep": "as many as an operation has",

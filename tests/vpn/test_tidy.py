@@ -72,6 +72,7 @@ BOUNDED = {
     "vpn.Preparation": "one for each server",
     "vpn.PreparationStep": "one for each server and step",
     "vpn.Move": "one for each instance, until it has switched",
+    "vpn.FormerHub": "one for each server that an instance was on before; removed with either, or once it has new keys",
     "vpn.RetiredHub": "one for each server that an instance left; removed when nothing is left there",
     "vpn.PublicName": "one for each instance; removed when its records have been taken out of the zone",
     "vpn.FirewallRule": "quota",

@@ -46,7 +46,12 @@ class CompromisePages(ReadOnly):
         fault = ""
         if request.method == "POST":
             try:
-                report_compromised(server, request.POST.get("name", ""), by=principal_of(request))
+                report_compromised(
+                    server,
+                    request.POST.get("name", ""),
+                    with_former="without_former" not in request.POST,
+                    by=principal_of(request),
+                )
             except InvalidInput as refusal:
                 fault = refusal.errors["name"][0]
             except Conflict as refusal:
@@ -58,12 +63,14 @@ class CompromisePages(ReadOnly):
                 )
                 return HttpResponseRedirect(request.path)
         is_reported = server.state == ServerState.COMPROMISED
+        lines = hub_lines(server)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Compromised: %(server)s") % {"server": server.name},
             "server": server,
             "is_reported": is_reported,
-            "lines": hub_lines(server),
+            "lines": lines,
+            "has_former": any(line.is_former for line in lines),
             "plan": [] if is_reported else plan_lines(server),
             "refusal": "" if is_reported else _refusal(server),
             "fault": fault,

@@ -10,6 +10,7 @@ from vpn.models.delivered_profile import DeliveredProfile
 from vpn.models.dns_record import DnsRecord
 from vpn.models.ended_tunnel import EndedTunnel
 from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
+from vpn.models.former_hub import FormerHub
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
@@ -55,6 +56,7 @@ __all__ = [
     "EarlierCertificate",
     "EndedTunnel",
     "FirewallRule",
+    "FormerHub",
     "IdempotencyKey",
     "Instance",
     "InstanceObservation",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.models import Count, F, Q, QuerySet
+from django.template.defaultfilters import date
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from portal.audit.export import csv_row, harmless
-from vpn.actions.servers.compromise import hubs_known_to
+from vpn.actions.servers.compromise import former_hubs_of, hubs_known_to
 from vpn.choices import Driver, InstanceState, PeerType, ServerState
 from vpn.models import CompromisedHub, Instance, Peer, Server
 
@@ -24,7 +26,7 @@ _COLUMNS: Final = (
 class HubLine:
     """A hub whose secrets the server has: how many peers it has, how many of them have what they need, and its state.
 
-    `fetched` are those whose new profile was fetched.
+    `fetched` are those whose new profile was fetched. `is_former`: it was on the server before.
     """
 
     instance: Instance
@@ -33,21 +35,33 @@ class HubLine:
     fetched: int = 0
     state: str = ""
     is_done: bool = False
+    is_former: bool = False
 
 
 def hub_lines(server: Server) -> list[HubLine]:
     """The hubs concerned: before the server is reported, those that would be."""
     if server.state != ServerState.COMPROMISED:
-        hubs: QuerySet[Any] = (
-            hubs_known_to(server).select_related("organization", "server").annotate(**_counts("peers"))
-        )
-        return [HubLine(hub, hub.clients, hub.sites) for hub in hubs.order_by("organization__name", "name")]
+        return [*_lines_of(hubs_known_to(server)), *_former_lines(server)]
     anew = Q(instance__peers__delivered_at__gte=F("keys_at"))
     rows = CompromisedHub.objects.filter(server=server).select_related("instance__organization", "instance__server")
     counted: QuerySet[Any] = rows.annotate(**_counts("instance__peers"), fetched=Count("instance__peers", filter=anew))
     return [
         HubLine(row.instance, row.clients, row.sites, row.fetched, _state(row), row.finished_at is not None)
         for row in counted.order_by("instance__organization__name", "instance__name")
+    ]
+
+
+def _lines_of(known: QuerySet[Any]) -> list[HubLine]:
+    hubs = known.select_related("organization", "server").annotate(**_counts("peers"))
+    return [HubLine(hub, hub.clients, hub.sites) for hub in hubs.order_by("organization__name", "name")]
+
+
+def _former_lines(server: Server) -> list[HubLine]:
+    left = dict(server.former_hubs.values_list("instance", "left_at"))
+    words = _("It was on this server until %(day)s.")
+    return [
+        replace(line, is_former=True, state=words % {"day": date(left[line.instance.pk], "j F Y")})
+        for line in _lines_of(former_hubs_of(server))
     ]
 
 
@@ -85,14 +99,25 @@ def target_sentence(server: Server) -> str:
     return _("No other server of %(region)s is ready. They wait until there is one.") % {"region": region}
 
 
+def former_sentence(count: int) -> str:
+    """What becomes of hubs that were on the server before."""
+    return ngettext(
+        "%(count)d of these hubs was on this server before: it stays where it is.",
+        "%(count)d of these hubs were on this server before: they stay where they are.",
+        count,
+    ) % {"count": count}
+
+
 def plan_lines(server: Server) -> list[str]:
     """What reporting the server as compromised means, and what cannot be undone."""
     lines = hub_lines(server)
     clients, sites = sum(line.clients for line in lines), sum(line.sites for line in lines)
     organizations = {line.instance.organization_id for line in lines}
+    former = sum(line.is_former for line in lines)
     return [
         _("%(hubs)d hubs of %(organizations)d organizations get new keys.")
         % {"hubs": len(lines), "organizations": len(organizations)},
+        *([former_sentence(former)] if former else []),
         target_sentence(server),
         _("%(clients)d devices and %(sites)d sites connect nowhere until they have their new profile.")
         % {"clients": clients, "sites": sites},
@@ -105,7 +130,7 @@ def plan_lines(server: Server) -> list[str]:
 def profiles_as_csv(server: Server) -> Iterator[str]:
     """Yield a head, and a row for each peer whose profile is concerned."""
     yield csv_row(_COLUMNS)
-    known = hubs_known_to(server)
+    known: QuerySet[Any] = hubs_known_to(server) | former_hubs_of(server)
     if server.state == ServerState.COMPROMISED:
         known = Instance.objects.filter(compromised_hubs__server=server)
     peers = Peer.objects.filter(instance__in=known).select_related("instance__organization", "member__user", "site")

@@ -23,7 +23,7 @@ from vpn.actions.peers.certificates import ensure_certificates
 from vpn.actions.peers.keys import give_keys
 from vpn.choices import EndReason, InstanceState, KeyCustody
 from vpn.connections.ending import end_moved
-from vpn.models import CompromisedHub, EarlierCertificate, Instance, Peer
+from vpn.models import CompromisedHub, EarlierCertificate, FormerHub, Instance, Peer
 
 # About two milliseconds each, with a lock on the instance.
 _BATCH: Final = 200
@@ -48,6 +48,8 @@ def replace_hub_keys(row: CompromisedHub, *, by: Principal) -> None:
                 leave_servers(locked, by=by)
             now = locked.keys_replaced_at = timezone.now()
             _give_hub_keys(locked)
+            # What these servers had opens nothing any more.
+            FormerHub.objects.filter(instance=locked).delete()
             _raise_generation(locked, by)
             locked.whole_generation = locked.settings_generation = locked.desired_generation
             locked.save()

@@ -14,7 +14,7 @@ from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn.actions.change import lock_instance
-from vpn.models import Instance, Move, RetiredHub, Server
+from vpn.models import FormerHub, Instance, Move, RetiredHub, Server
 from vpn.wire.finding import Finding
 
 # The job that switched the instance hands over itself. If it is killed, another one does after this time.
@@ -148,10 +148,21 @@ def note_trouble(retired: RetiredHub, why: Finding, *, by: Principal) -> None:
 
 
 def forget_retired(retired: RetiredHub, *, by: Principal) -> None:
-    """Delete the row of a hub of which nothing is left on its server."""
+    """Delete the row of a hub of which nothing is left on its server, but note that its keys were there."""
     with transaction.atomic():
-        RetiredHub.objects.filter(pk=retired.pk, forwards_to=[]).delete()
+        # Instances are locked before what belongs to them.
+        rows = Instance.objects.select_for_update().without_keys()
+        instance = rows.filter(pk=retired.instance_id).first() if retired.instance_id is not None else None
+        is_gone = RetiredHub.objects.filter(pk=retired.pk, forwards_to=[]).delete()[0]
+        if is_gone and instance is not None and _had_present_keys(retired, instance):
+            FormerHub.objects.update_or_create(
+                instance=instance, server=retired.server, defaults={"left_at": retired.retired_at}
+            )
         acted(by, "removed", retired)
+
+
+def _had_present_keys(retired: RetiredHub, instance: Instance) -> bool:
+    return instance.keys_replaced_at is None or instance.keys_replaced_at < retired.retired_at
 
 
 def end_unused(retired: RetiredHub, *, by: Principal) -> None:

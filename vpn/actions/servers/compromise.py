@@ -37,10 +37,11 @@ def refuse_uncompromisable(server: Server) -> None:
         )
 
 
-def report_compromised(server: Server, typed: str, *, by: Principal) -> None:
+def report_compromised(server: Server, typed: str, *, with_former: bool = True, by: Principal) -> None:
     """Trust a server no more, and begin to give its hubs new keys and another server. It cannot be undone.
 
-    `typed` is the server's name, typed as the confirmation. Raises InvalidInput or NotPossible.
+    `typed` is the server's name, typed as the confirmation. `with_former`: hubs that were on it before get new keys,
+    too, where they are. Raises InvalidInput or NotPossible.
     """
     if typed.strip() != server.name:
         raise InvalidInput.in_field("name", _("Type the server's name: %(server)s.") % {"server": server.name})
@@ -48,7 +49,8 @@ def report_compromised(server: Server, typed: str, *, by: Principal) -> None:
         # Servers before instances, as every action does.
         locked = Server.objects.select_for_update(of=("self",), no_key=True).select_related("region").get(pk=server.pk)
         refuse_uncompromisable(locked)
-        hubs = list(hubs_known_to(locked).order_by("pk"))
+        known = hubs_known_to(locked) | former_hubs_of(locked) if with_former else hubs_known_to(locked)
+        hubs = list(known.order_by("pk"))
         _trust_no_more(locked)
         CompromisedHub.objects.bulk_create(CompromisedHub(server=locked, instance=hub) for hub in hubs)
         running = Instance.objects.select_for_update(of=("self",)).without_keys()
@@ -69,6 +71,12 @@ def hubs_known_to(server: Server) -> InstanceQuerySet:
     left = Q(pk__in=server.retired_hubs.filter(instance__isnull=False).values("instance"))
     coming = Q(pk__in=server.moves.values("instance"))
     return Instance.objects.filter(Q(server=server) | left | coming)
+
+
+def former_hubs_of(server: Server) -> InstanceQuerySet:
+    """The hubs that were on a server before, and whose keys are still those that it had."""
+    found = Instance.objects.filter(pk__in=server.former_hubs.values("instance"))
+    return found.exclude(pk__in=hubs_known_to(server).values("pk"))
 
 
 def _trust_no_more(server: Server) -> None:

@@ -61,6 +61,7 @@ class Command(BaseCommand):
                 one.add_argument("--host-key", required=True, metavar="SHA256:…", help="the fingerprint you compared")
             if act == "compromised":
                 one.add_argument("--plan", action="store_true", help="only say what that means")
+                one.add_argument("--without-former", action="store_true", help="leave out hubs that were on it before")
         listing = acts.add_parser("list", help="list the servers")
         listing.add_argument("--json", action="store_true", help="as a JSON array")
 
@@ -156,9 +157,10 @@ class Command(BaseCommand):
             self.stdout.write(line)
         for hub in hub_lines(server):
             where = f"{hub.instance.organization.name} / {hub.instance.name}"
-            self.stdout.write(f"{where}: {hub.clients} devices, {hub.sites} sites")
+            self.stdout.write(f"{where}: {hub.clients} devices, {hub.sites} sites. {hub.state}".rstrip(". "))
         if not given["plan"]:
-            report_compromised(server, given["name"], by=command_principal())
+            with_former = not given["without_former"]
+            report_compromised(server, given["name"], with_former=with_former, by=command_principal())
             self.stdout.write(
                 f"Begun. {settings.PUBLIC_URL}/admin/vpn/server/{server.pk}/compromised/ shows how far it is."
             )
