@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from vpn.agent.preparation import checks, run, watching
 from vpn.agent.preparation.supervisor import is_running, revive
 from vpn.agent.system import command
 from vpn.wire import codes
-from vpn.wire.errors import AgentError
+from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.preparing import parse_line
 
 
@@ -44,3 +45,27 @@ def test_without_a_supervisor_before_a_session_starts_none(tmp_path: Path) -> No
     with command.forbid():
         revive(tmp_path, tmp_path / "agent.pyz")
     assert not is_running(tmp_path)
+
+
+def test_sessions_use_a_new_version_only_once_the_watch_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sessions may write what a watch of the former version cannot read."""
+    new = tmp_path / "agent" / "0a1b.pyz"
+    new.parent.mkdir()
+    new.touch()
+    current = new.with_name(run.CURRENT)
+    current.symlink_to("00ff.pyz")
+    used: list[str] = []
+
+    def restart(_: Path, program: Path) -> str:
+        used.append(os.readlink(current))
+        if len(used) == 1:
+            raise AgentError(FAILED, "The watch did not start.", codes.SERVER_WATCH_NOT_STARTED.of())
+        return "systemd"
+
+    monkeypatch.setattr(run, "ensure_watch", restart)
+    with pytest.raises(AgentError):
+        run._switch(tmp_path, new)
+    assert os.readlink(current) == "00ff.pyz"
+    assert run._switch(tmp_path, new) == "systemd"
+    assert used == ["00ff.pyz", "00ff.pyz"]
+    assert os.readlink(current) == "0a1b.pyz"

@@ -37,8 +37,8 @@ def prepare(request: Mapping[str, Any], program: str) -> int:
         (preparing.DISK, lambda: checks.disk(state)),
         (preparing.PORTS, checks.ports),
         (preparing.PACKAGES, lambda: "" if packages.ensure(state, path, str(request["attempt"])) else None),
-        (preparing.AGENT, lambda: _install(path)),
-        (preparing.WATCH, lambda: ensure_watch(state, path)),
+        (preparing.AGENT, agent_version),
+        (preparing.WATCH, lambda: _switch(state, path)),
     )
     return 0 if all(_run(name, step) for name, step in steps) else 1
 
@@ -59,7 +59,17 @@ def _run(name: str, step: Callable[[], str | None]) -> bool:
     return line.state == preparing.DONE
 
 
-def _install(path: Path) -> str:
+def _switch(state: Path, path: Path) -> str:
+    """Let the watch run this version, then new sessions; return how the watch is run.
+
+    A session of a newer version may write what a watch of an older one cannot read.
+    """
+    how = ensure_watch(state, path)
+    _use(path)
+    return how
+
+
+def _use(path: Path) -> None:
     """Let new sessions use this version, and remove versions that none can use any more."""
     current = path.with_name(CURRENT)
     if not current.is_symlink() or os.readlink(current) != path.name:
@@ -71,4 +81,3 @@ def _install(path: Path) -> str:
     versions = sorted(path.parent.glob("[0-9a-f]*.pyz"), key=lambda each: each.stat().st_mtime, reverse=True)
     for old in versions[_KEPT:]:
         old.unlink(missing_ok=True)
-    return agent_version()

@@ -100,7 +100,8 @@ def is_running(state: Path) -> bool:
 def _start(state: Path, program: Path) -> None:
     argv = ["setsid", "--fork", sys.executable, "-I", str(program), "--state", str(state), "supervise"]
     command.ROOT.start_daemon(argv)
-    if not _waited(lambda: is_running(state), _STARTS_WITHIN):
+    # A session of another version may have revived its own meanwhile.
+    if not _waited(lambda: is_running(state) and _mark(state).get("version") == agent_version(), _STARTS_WITHIN):
         raise AgentError(FAILED, "The watch did not start.", codes.SERVER_WATCH_NOT_STARTED.of())
 
 
