@@ -15,6 +15,7 @@ from portal.access import get_reader
 from portal.actions.journal import note_connections_export
 from portal.htmx import render_page
 from portal.web.export import as_file, id_in
+from vpn.connections import reading
 from vpn.connections.export import as_csv, as_json_lines
 from vpn.connections.reading import documents_of, find, pages
 from vpn.forms.connections import ConnectionsForm
@@ -49,6 +50,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "given": given,
         "chips": _chips(found.rows, given),
         "most_exported": MOST_EXPORTED,
+        "searched": reading.SEARCHED,
     }
     return render_page(request, "vpn/connections/page.html", context, fragment="lines")
 

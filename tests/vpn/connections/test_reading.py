@@ -171,6 +171,24 @@ def test_a_search_looks_at_a_part_and_goes_on(
     assert names_on(admin_browser, older[1]) == ["Berlin"]
 
 
+def test_a_search_by_time_says_that_it_ended_early_also_under_what_it_found(
+    admin_browser: Client, client_peer: Peer, site_peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "This is what was found among 3 connections. Older ones may match, too."
+    connected(site_peer, NOON - 10 * HOUR)  # open since
+    for hour in range(3):
+        connected(client_peer, NOON + hour * HOUR, NOON + hour * HOUR + timedelta(minutes=5))
+    asked = "?since=2026-03-03T14:00"
+    assert words not in text_of(admin_browser, asked)
+    monkeypatch.setattr(reading, "SEARCHED", 3)
+    assert words in text_of(admin_browser, asked)
+    assert names_on(admin_browser, asked) == [client_peer.label]
+    older = re.search(r'rel="next" href="(\?[^"]+)"', html.unescape(admin_browser.get(PAGE + asked).content.decode()))
+    assert older
+    assert names_on(admin_browser, older[1]) == ["Berlin"]
+    assert words not in text_of(admin_browser, older[1]), "the rest was searched"
+
+
 def test_another_organization_sees_nothing_of_it(stranger: Membership, client_peer: Peer) -> None:
     connected(client_peer, NOON)
     assert names_on(signed_in(stranger.user)) == []
