@@ -160,6 +160,13 @@ class KeyCustody(models.TextChoices):
     DEVICE = "device", _("Made and kept by the device")
 
 
+class OutdatedReason(models.TextChoices):
+    """Why a delivered profile is outdated."""
+
+    CHANGED = "changed", _("Changed since")
+    KEYS_REPLACED = "keys-replaced", _("The hub has new keys")
+
+
 class ProfileState(models.TextChoices):
     """How the delivered profile compares with the present one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import timedelta
 from io import StringIO
 
@@ -24,6 +25,7 @@ from tests.factories import (
     observe_hubs,
     settle,
 )
+from tests.vpn.api.caller import Caller
 from tests.vpn.moves.machines import Machine
 from tests.vpn.moves.moving import Servers, go_on, look
 from tests.vpn.ssh_servers import make_server, server_access
@@ -178,7 +180,13 @@ def test_it_gets_no_work_and_is_not_trusted_again(
 
 
 def test_every_delivered_profile_is_outdated_with_the_reason(
-    hub: Instance, peers: dict[str, Peer], member: Membership, member_browser: Client, bad: Server, good: Server
+    hub: Instance,
+    peers: dict[str, Peer],
+    member: Membership,
+    admin: Membership,
+    member_browser: Client,
+    bad: Server,
+    good: Server,
 ) -> None:
     report(bad)
     work()
@@ -188,6 +196,9 @@ def test_every_delivered_profile_is_outdated_with_the_reason(
         assert (fresh.public_key == peer.public_key) == (name == "own")
     go_on(hub)
     work()
+    api, path = Caller.of(admin), f"/instances/{hub.pk}/peers"
+    for read in (json.loads(api.get(path).content)[0], json.loads(api.get(f"{path}/{peers['laptop'].pk}").content)):
+        assert (read["profile_state"], read["outdated_reason"]) == ("outdated", "keys-replaced")
     shown = member_browser.get("/my/").content.decode()
     assert shown.count("because its server was compromised") == 3
     page = member_browser.get(f"/peers/{peers['laptop'].pk}/").content.decode()

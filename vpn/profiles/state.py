@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from vpn.addressing.pools import FIRST_PEER_HOST
-from vpn.choices import PeerType, ProfileState
+from vpn.choices import OutdatedReason, PeerType, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.peer import openvpn_profile_of, profile_of
@@ -188,6 +189,16 @@ class ProfileDigests:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def outdated_reason(
+    delivered_at: datetime | None, keys_replaced_at: datetime | None, state: ProfileState
+) -> OutdatedReason | None:
+    """Why a profile that was delivered then is outdated; None if it is not. `keys_replaced_at` is the hub's."""
+    if state != ProfileState.OUTDATED:
+        return None
+    is_former = keys_replaced_at is not None and delivered_at is not None and delivered_at < keys_replaced_at
+    return OutdatedReason.KEYS_REPLACED if is_former else OutdatedReason.CHANGED
 
 
 def has_moved(instance: Instance, delivered_host: str) -> bool:

@@ -69,7 +69,8 @@ def test_a_delivered_profile_is_current_until_it_would_change(api: Caller, clien
     Caller(make_token(api, client_peer)).get("/client")
     assert told(api.get(path_of(client_peer)), 200)["profile_state"] == "current"
     told(api.put(f"/instances/{client_peer.instance_id}", {"pushed_routes": ["198.51.100.0/24"]}), 200)
-    assert told(api.get(path_of(client_peer)), 200)["profile_state"] == "outdated"
+    read = told(api.get(path_of(client_peer)), 200)
+    assert (read["profile_state"], read["outdated_reason"]) == ("outdated", "changed")
 
 
 def test_a_new_token_ends_the_older_one(api: Caller, client_peer: Peer) -> None:

@@ -25,13 +25,14 @@ _GOLDEN = (
     '"expires_at":"2199-12-31T23:59:59.250000Z","unused_days":null,"ends_at":"2199-12-31T23:59:59.250000Z",'
     '"connected":false,"connected_from":null,'
     '"last_handshake":"2026-01-31T18:00:00Z","endpoint":"[2001:db8::1]:51820","received_bytes":9007199254740993,'
-    '"sent_bytes":2,"key_custody":"portal","profile_state":"undelivered","created_at":"2026-01-02T03:04:05.000006Z"}},'
+    '"sent_bytes":2,"key_custody":"portal","profile_state":"undelivered",'
+    '"outdated_reason":null,"created_at":"2026-01-02T03:04:05.000006Z"}},'
     '{{"id":"{router.pk}","type":"site","user_id":null,'
     '"site_id":"{router.site_id}","device":"","subnets":["10.1.0.0/24","fd10:1::/64"],'
     '"route_all":false,"protocol":"openvpn","addresses":["100.64.0.3/32","fd12:3456:789a::3/128"],"public_key":null,'
     '"enabled":true,"expires_at":null,"unused_days":null,"ends_at":null,'
     '"connected":false,"connected_from":null,"last_handshake":null,"endpoint":null,'
-    '"received_bytes":0,"sent_bytes":0,"key_custody":"portal","profile_state":"undelivered",'
+    '"received_bytes":0,"sent_bytes":0,"key_custody":"portal","profile_state":"undelivered","outdated_reason":null,'
     '"created_at":"2026-01-02T03:04:06Z"}}]'
 )
 

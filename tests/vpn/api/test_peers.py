@@ -28,7 +28,7 @@ def test_a_client_is_added(api: Caller, instance: Instance, member: Membership) 
     assert " ".join(body) == (
         "id type user_id site_id device subnets route_all protocol addresses public_key "
         "enabled expires_at unused_days ends_at connected connected_from last_handshake endpoint received_bytes "
-        "sent_bytes key_custody profile_state created_at"
+        "sent_bytes key_custody profile_state outdated_reason created_at"
     )
     assert {name: body[name] for name in wanted} == wanted
     assert body["addresses"][0] == "100.64.0.2/32"

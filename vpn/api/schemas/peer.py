@@ -9,9 +9,10 @@ from uuid import UUID
 from pydantic import Field
 
 from vpn.api.schemas.base import Days, Flag, In, Moment, Out, Text
-from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.choices import KeyCustody, OutdatedReason, PeerType, ProfileState
 from vpn.models import Instance, Peer, PeerObservation
 from vpn.profiles.router import ProfileFile
+from vpn.profiles.state import outdated_reason
 
 if TYPE_CHECKING:  # it imports this module
     from vpn.api.schemas.peer_rows import PeerRow
@@ -72,6 +73,7 @@ class PeerOut(Out):
             "received_bytes",
             "sent_bytes",
             "profile_state",
+            "outdated_reason",
             "ends_at",
             "token",
             "token_ttl",
@@ -100,6 +102,11 @@ class PeerOut(Out):
     sent_bytes: int
     key_custody: KeyCustody
     profile_state: ProfileState
+    outdated_reason: OutdatedReason | None = Field(
+        description="Why `profile_state` is `outdated`. `changed`: the delivered profile works, but without the "
+        "changes made since. `keys-replaced`: it connects nowhere, as the hub has new keys since its server was "
+        "compromised."
+    )
     created_at: datetime
 
 
@@ -169,5 +176,6 @@ def values_of(
         "sent_bytes": seen.sent_bytes or 0,
         "key_custody": peer.key_custody,
         "profile_state": profile_state.value,
+        "outdated_reason": outdated_reason(peer.delivered_at, instance.keys_replaced_at, profile_state),
         "created_at": peer.created_at,
     }

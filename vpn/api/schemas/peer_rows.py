@@ -43,6 +43,7 @@ class PeerRow(NamedTuple):
     key_custody: str
     delivered_digest: str
     delivered_host: str
+    delivered_at: datetime | None
     member_state: str | None
     member_is_active: bool | None
     platform: str | None
