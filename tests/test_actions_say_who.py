@@ -39,7 +39,7 @@ READING = {
     "portal.actions.slug": {"lock_organizations_of"},
     "vpn.actions.people.invitation_lines": {"checked_day", "read_lines"},
     "vpn.actions.activity.asking": {"add_askers", "askers_of", "keep_askers"},
-    "vpn.actions.activity.change_words": {"listed_names", "rules_words", "settings_words"},
+    "vpn.actions.activity.change_words": {"rules_words", "settings_words"},
     "vpn.actions.activity.operation": {"assumed_seconds", "expected_seconds", "was_assumed"},
     "vpn.actions.activity.plan_mail": {
         "can_be_mailed",
@@ -71,7 +71,6 @@ READING = {
     "vpn.actions.instances.placement": {"needs_place", "server_in", "with_room"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},
     "vpn.actions.instances.ports": {"free_port_base"},
-    "vpn.actions.instances.server_address": {"moved_sentence"},
     "vpn.actions.instances.settings": {"faults_of"},
     "vpn.actions.instances.targets": {"other_server", "same_server"},
     "vpn.actions.instances.trial": {"check_trial", "refuse_during_trial"},

@@ -10,5 +10,10 @@ class VpnConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the receivers of signals about members and groups."""
+        """Register the receivers of signals about members and groups, and the words of what rows keep."""
+        from portal.told import register
         from vpn import receivers  # noqa: F401 - needs the app registry
+        from vpn.presenters.findings import told_finding
+        from vpn.told import CHANGES, STEPS, SUMMARIES
+
+        register({**CHANGES, **STEPS, **SUMMARIES, "finding": told_finding})

@@ -18,14 +18,16 @@ from portal.actions.acting import acted
 from portal.actions.sign_in_link import one_time_link
 from portal.exceptions import NotPossible
 from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail
+from portal.models.queued_mail import LONGEST_FAULT
 from portal.signals import mail_requested
+from portal.told import as_text, told
 from portal.web.language import in_language_of
 
 # Repeated requests must not fill a mailbox.
 _PAUSE: Final = timedelta(minutes=1)
 # Nor must removing and adding a person repeatedly. Counted per organization, so that it reveals nothing about others.
 MOST_IN_AN_HOUR: Final = 10
-TOO_MANY: Final = "This address was sent many links in the last hour. Send another one in an hour."
+TOO_MANY: Final = as_text(told("mail-too-many"), LONGEST_FAULT)
 _HOUR: Final = 3600
 _SALT: Final = "portal.link-mail"
 

@@ -22,10 +22,11 @@ from portal.actions.reset_mail import reset_message
 from portal.exceptions import NotPossible
 from portal.mail import final_answer
 from portal.models import MailKind, Membership, Principal, QueuedMail
+from portal.models.queued_mail import LONGEST_FAULT
 from portal.signals import mail_requested
+from portal.told import Told, as_text, from_text, told
 
 logger = logging.getLogger(__name__)
-FAULT: Final = "The mail server did not take it"
 # By then, a worker that died or exceeded its time limit has ended.
 _CLAIM_ENDS: Final = timedelta(minutes=1)
 # Until then, the job that the page enqueued should have started.
@@ -43,12 +44,12 @@ def send_queued(mail_id: UUID, *, by: Principal) -> None:
     if mail is None:
         return
     if mail.requested_at < now - _TRIED:
-        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask the operator of this portal.", by)
+        _end(mail, told("mail-given-up", why=_without_end(mail.fault)), by)
         return
     try:
         _message(mail).send()
     except NotPossible as refusal:
-        _end(mail, refusal.message, by)
+        _end(mail, refusal.told or refusal.message, by)
     except (SMTPException, OSError) as error:
         _note_failure(mail, error, by)
     else:
@@ -88,7 +89,7 @@ def _claim(mail_id: UUID) -> QueuedMail | None:
     mail = before.first()
     if mail is None:
         return None
-    fault = mail.fault or ("" if mail.claimed_at is None else f"{FAULT}: it kept the portal waiting for too long.")
+    fault = mail.fault or ("" if mail.claimed_at is None else _text(told("mail-slow")))
     free = Q(claimed_at=None) | Q(claimed_at__lte=now - _CLAIM_ENDS)
     if not QueuedMail.objects.filter(free, pk=mail_id).update(claimed_at=now, fault=fault):
         return None
@@ -113,18 +114,26 @@ def _note_failure(mail: QueuedMail, error: SMTPException | OSError, by: Principa
     """Keep the mail for another try, or give up. Neither the address nor the link is logged."""
     logger.warning("Queued mail %s was not taken: %s", mail.pk, type(error).__name__)
     if code := final_answer(error):
-        _end(mail, f"{FAULT} ({code}). Check the address, then mail another one.", by)
+        _end(mail, told("mail-refused", answer=str(code)), by)
         return
-    fault = f"{FAULT} ({type(error).__name__}). It is tried again every minute, for an hour."
+    fault = _text(told("mail-retried", error=type(error).__name__))
     QueuedMail.objects.filter(pk=mail.pk).update(fault=fault)
     _show(mail, fault)
 
 
-def _without_end(fault: str) -> str:
-    return (fault or f"{FAULT}.").removesuffix(" It is tried again every minute, for an hour.")
+def _text(fault: Told | str) -> str:
+    return as_text(fault, LONGEST_FAULT)
 
 
-def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
+def _without_end(fault: str) -> Told | str:
+    """A fault without the promise to try again."""
+    kept = from_text(fault)
+    if isinstance(kept, str):
+        return kept.removesuffix(" It is tried again every minute, for an hour.") or told("mail-not-taken")
+    return told("mail-failed", error=kept["error"]) if kept["code"] == "mail-retried" else kept
+
+
+def _end(mail: QueuedMail, fault: Told | str, by: Principal) -> None:
     """Delete a mail that was sent or given up, unless it was requested again meanwhile."""
     with transaction.atomic():
         ended, _ = QueuedMail.objects.filter(pk=mail.pk, requested_at=mail.requested_at).delete()
@@ -132,11 +141,11 @@ def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
             # A stranger asked for a password mail: that has a line, and one is enough if the mail is sent.
             if mail.membership is not None or mail.organization_id is not None or fault:
                 acted(by, "given up" if fault else "sent", mail)
-            _show(mail, fault)
+            _show(mail, _text(fault))
 
 
 def _show(mail: QueuedMail, fault: str) -> None:
     """Show the fault on the person's page. Faults of password mails are shown only in the staff's list of mail."""
     if mail.membership is not None:
         asked = Membership.objects.filter(pk=mail.membership.pk)
-        asked.update(link_fault=fault[:200])
+        asked.update(link_fault=fault)

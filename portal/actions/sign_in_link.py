@@ -29,6 +29,7 @@ from portal.actions.slug import follow_name
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, User
 from portal.signals import membership_changed
+from portal.told import told
 
 _SALT = "portal.sign-in-link"
 _SEPARATOR = "."
@@ -202,12 +203,16 @@ def _put_in_place(membership: Membership, user: User, by: Principal, *, mailed: 
 def _kind_for(membership: Membership, *, mailed: bool) -> str:
     if membership.state == MembershipState.DEACTIVATED or not membership.user.is_active:
         raise NotPossible(
-            _("%(membership)s is deactivated.") % {"membership": membership.label}, next_step=_("Activate them first.")
+            _("%(membership)s is deactivated.") % {"membership": membership.label},
+            next_step=_("Activate them first."),
+            told=told("link-deactivated", membership=membership.label),
         )
     if membership.is_invitation_over:
         step = _("Remove them, then invite them again.")
         raise NotPossible(
-            _("The invitation of %(membership)s has ended.") % {"membership": membership.label}, next_step=step
+            _("The invitation of %(membership)s has ended.") % {"membership": membership.label},
+            next_step=step,
+            told=told("link-invitation-over", membership=membership.label),
         )
     invited = membership.state == MembershipState.INVITED
     if not shares_account(membership):
@@ -218,6 +223,7 @@ def _kind_for(membership: Membership, *, mailed: bool) -> str:
     raise NotPossible(
         _("%(membership)s signs in with a password of their own.") % {"membership": membership.label},
         next_step=_("Their account is also used outside this organization, so its password cannot be set from here."),
+        told=told("link-own-password", membership=membership.label),
     )
 
 

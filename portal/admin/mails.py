@@ -57,17 +57,22 @@ class QueuedMailAdmin(WrittenElsewhere, admin.ModelAdmin[QueuedMail]):
     What was refused for good is gone from here: the page of the member has the reason.
     """
 
-    list_display = ("recipient", "whose", "kind", "requested_at", "claimed_at", "fault")
+    list_display = ("recipient", "whose", "kind", "requested_at", "claimed_at", "why")
     list_filter = ("kind", Refused)
     list_select_related = ("membership__user", "membership__organization")
     search_fields = ("address", "membership__user__email", "membership__organization__name")
     actions = ("again",)
-    fields = readonly_fields = ("recipient", "whose", "kind", "requested_at", "claimed_at", "fault")
+    fields = readonly_fields = ("recipient", "whose", "kind", "requested_at", "claimed_at", "why")
 
     @admin.display(description=gettext_lazy("member"))
     def whose(self, mail: QueuedMail) -> str:
         """A link to the member."""
         return row_link(mail.membership)
+
+    @admin.display(description=gettext_lazy("fault"), ordering="fault")
+    def why(self, mail: QueuedMail) -> str:
+        """Why the mail server did not take it."""
+        return mail.fault_words
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Send again now"))
     def again(self, request: HttpRequest, queryset: QuerySet[QueuedMail]) -> None:

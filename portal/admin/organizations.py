@@ -130,7 +130,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
             told = (
                 _("A link is on its way to %(address)s.") % {"address": invited.user.email}
                 if sent
-                else invited.link_fault
+                else invited.link_fault_words
             )
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 

@@ -114,12 +114,17 @@ class UserAdmin(admin.ModelAdmin[User]):
 class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
     """Memberships, read-only, with the mail of their links."""
 
-    list_display = ("user", "account", "of", "role", "state", "link_mailed_at", "link_fault", "created_at")
+    list_display = ("user", "account", "of", "role", "state", "link_mailed_at", "why", "created_at")
     list_filter = ("role", "state", LinkFault, linked("organization", Organization), linked("user", User))
     list_select_related = ("user", "organization")
     search_fields = ("user__email", "user__name", "organization__name")
     ordering = ("-created_at", "pk")
     actions = ("mail_again",)
+
+    @admin.display(description=gettext_lazy("link fault"), ordering="link_fault")
+    def why(self, membership: Membership) -> str:
+        """Why the last link did not go out."""
+        return membership.link_fault_words
 
     @admin.display(description=gettext_lazy("account"))
     def account(self, membership: Membership) -> str:
@@ -151,7 +156,7 @@ class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
             told = (
                 _("A link is on its way to %(address)s.") % {"address": membership.user.email}
                 if sent
-                else membership.link_fault
+                else membership.link_fault_words
             )
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 

@@ -38,7 +38,7 @@ def as_csv(lines: Iterable[JournalEntry]) -> Iterator[str]:
             "object_id": line.object_id,
             "object_name": line.object_name,
             "changes": json.dumps(line.changes, ensure_ascii=False) if line.changes else "",
-            "details": json.dumps(line.details, ensure_ascii=False) if line.details else "",
+            "details": json.dumps(told["details"], ensure_ascii=False) if line.details else "",
         }
         yield csv_row([harmless(cells[name] or "") for name in _COLUMNS])
 

@@ -15,6 +15,7 @@ from portal.audit.words import WORDS
 from portal.models import JournalEntry, Principal, PrincipalKind
 from portal.models.journal import JournalQuerySet, first_id_at
 from portal.searching import has_word
+from portal.told import sentences
 
 # A search looks at so many lines at once, so that no search of a long journal takes long.
 SEARCHED: Final = 10_000
@@ -125,7 +126,7 @@ def document_of(line: JournalEntry) -> dict[str, Any]:
         "message": words_of(line.code),
         "object": {"kind": line.object_kind, "id": line.object_id, "name": line.object_name},
         "changes": [{"field": name, "before": pair[0], "after": pair[1]} for name, pair in line.changes.items()],
-        "details": line.details,
+        "details": sentences(line.details),
         "operation": str(line.operation) if line.operation else None,
         "cause": str(line.cause) if line.cause else None,
     }

@@ -16,6 +16,7 @@ from portal.models.principal import Principal, PrincipalKind
 from portal.models.receipt import Receipt
 from portal.models.user import User
 from portal.naming import dns_label, free_label
+from portal.told import text_in_words
 
 if TYPE_CHECKING:
     from portal.models.sign_in_provider import SignInProvider
@@ -85,7 +86,8 @@ class Membership(models.Model):
     external_id = models.CharField(max_length=DIRECTORY_LENGTH, null=True, blank=True)  # noqa: DJ001 - unique
     # Was it a directory that deactivated them? Only then a directory may activate them again.
     deactivated_by_directory = models.BooleanField(default=False, db_default=False)
-    # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
+    # When the last link was mailed to them, and why the mail server refused it (portal.told, as text; a sentence
+    # in older rows; "" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -125,6 +127,11 @@ class Membership(models.Model):
         if not self.slug:
             self.slug = self.free_slug()
         super().save(*args, **kwargs)
+
+    @property
+    def link_fault_words(self) -> str:
+        """Why the last mail with a link did not go out, in words; "" if it did."""
+        return text_in_words(self.link_fault)
 
     def free_slug(self) -> str:
         """Return a free slug from the person's current name, or from their address if they have no name."""

@@ -6,13 +6,14 @@ A one-time link itself is not stored: it is signed, and the worker creates it fr
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from portal.models.membership import Membership
 from portal.models.organization import Organization
+from portal.told import text_in_words
 
 
 class MailKind(models.TextChoices):
@@ -23,6 +24,10 @@ class MailKind(models.TextChoices):
     NOTICE = "notice", _("Notice about an account")
     LOST = "lost", _("Report of a lost device")
     REMINDER = "reminder", _("Reminder before a device ends")
+
+
+# Also of Membership.link_fault.
+LONGEST_FAULT: Final = 200
 
 
 class QueuedMail(models.Model):
@@ -43,7 +48,8 @@ class QueuedMail(models.Model):
     requested_at = models.DateTimeField()
     # When a worker last started to send it. The claim of a dead worker expires.
     claimed_at = models.DateTimeField(null=True, blank=True)
-    fault = models.CharField(max_length=200, blank=True)
+    # Why it was not taken (portal.told, as text); a sentence in older rows.
+    fault = models.CharField(max_length=LONGEST_FAULT, blank=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["requested_at", "id"]
@@ -59,6 +65,11 @@ class QueuedMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} to {self.recipient}"
+
+    @property
+    def fault_words(self) -> str:
+        """Why the mail server did not take it, in words."""
+        return text_in_words(self.fault)
 
     @property
     def recipient(self) -> str:

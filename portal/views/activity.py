@@ -15,11 +15,13 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.access import get_reader
 from portal.actions.journal import note_export
 from portal.audit.export import as_csv, as_json_lines
+from portal.audit.field_words import field_words
 from portal.audit.reading import find, shown_actor, shown_origin, walk, words_of
 from portal.audit.words import KINDS
 from portal.forms.activity import ActivityForm
 from portal.htmx import render_page
 from portal.models import JournalEntry, Receipt
+from portal.told import sentences
 from portal.web.export import as_file, id_in
 
 PAGE_SIZE: Final = 50
@@ -87,8 +89,8 @@ def _shown(line: JournalEntry, given: dict[str, str]) -> dict[str, Any]:
         "by_object": _with(given, object=line.object_id) if given.get("object") != line.object_id else "",
         "address": address,
         "user_agent": user_agent,
-        "changes": [(name.replace("_", " "), *map(_text, pair)) for name, pair in line.changes.items()],
-        "details": [(name.replace("_", " "), _text(value)) for name, value in line.details.items() if value],
+        "changes": [(field_words(name), *map(_text, pair)) for name, pair in line.changes.items()],
+        "details": [(field_words(name), _text(sentences(value))) for name, value in line.details.items() if value],
     }
 
 

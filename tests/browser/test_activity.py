@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from portal.told import told
 from tests.factories import BY, an_admin, make_instance, make_organization
 from vpn.actions.activity.operation import begin_operation
 from vpn.choices import OperationKind, PlanState
@@ -19,7 +20,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def test_a_plan_appears_in_the_line_that_was_unfolded_by_hand(visit: Callable[..., Page]) -> None:
     organization = make_organization()
     instance = make_instance(organization)
-    operation = begin_operation(instance, OperationKind.APPLY, "Policy between peers changed", by=BY)
+    changed = [told("settings-changed", names=["firewall_policy"], begins=True)]
+    operation = begin_operation(instance, OperationKind.APPLY, changed, by=BY)
     finish_operation(operation)
     plan = ChangePlan.objects.create(instance=instance, operation=operation, generation=1, state=PlanState.WAITING)
     page = visit(an_admin(organization).user)

@@ -24,6 +24,7 @@ from portal.actions.sign_in_link import one_time_link
 from portal.audit.fields import FIELDS, MOST_ITEMS, cut
 from portal.models import JournalEntry, Membership, Organization, Role, User
 from portal.models.journal import PORTAL_JOURNAL, AppendOnly, first_id_at, journal_id
+from portal.told import sentences
 from tests.factories import BY, PASSWORD, make_client_peer, make_member, make_site, make_site_peer, settle
 from tests.fixtures import signed_in
 from tests.portal.journal_lines import only, since
@@ -66,7 +67,7 @@ def test_the_api_names_its_token(admin: Membership, instance: Instance) -> None:
     line = only(lambda: told(api.put(f"/instances/{instance.pk}", {"mtu": 1300}), 200))
     assert (line.actor_kind, line.actor_name) == ("token", "deploy")
     assert line.changes == {"mtu": [instance.mtu, 1300]}
-    assert line.details == {"changed": ["MTU changed"]}
+    assert sentences(line.details) == {"changed": ["MTU changed"]}
 
 
 def test_what_is_rolled_back_leaves_no_line_and_what_has_no_line_is_rolled_back(

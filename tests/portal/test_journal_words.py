@@ -14,6 +14,8 @@ import pytest
 from django.core.management import call_command, get_commands
 
 from portal.actions.acting import UnknownAct, acted, one_act
+from portal.audit.field_words import NAMES
+from portal.audit.fields import FIELDS
 from portal.audit.words import KINDS, PARTS, WORDS
 from portal.models import Membership, Organization
 from portal.models.journal import PORTAL_JOURNAL
@@ -105,3 +107,8 @@ def test_a_command_leaves_one_line_by_staff(
     assert (line.code, line.actor_kind) == (code, "staff")
     assert line.actor_name
     assert line.organization_id in {admin.organization_id, PORTAL_JOURNAL}
+
+
+def test_each_field_has_words_on_the_page() -> None:
+    fields = {path.rpartition(".")[2].replace("_", " ") for paths in FIELDS.values() for path in paths}
+    assert fields <= NAMES

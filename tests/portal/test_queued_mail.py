@@ -161,7 +161,7 @@ def test_who_was_deactivated_meanwhile_gets_none(admin_browser: Client, mail_ser
     assert mail_server.received == []
     assert not QueuedMail.objects.exists()
     person.refresh_from_db()
-    assert "is deactivated" in person.link_fault
+    assert "is deactivated" in person.link_fault_words
 
 
 def test_asking_for_a_new_password_takes_the_same_steps_for_every_address(

@@ -9,9 +9,9 @@ from django.test import Client
 
 from portal.actions.member import change_member, remove_member
 from portal.models import Membership, MembershipState
+from portal.told import listed_names
 from tests.factories import BY, make_client_peer, make_site, make_site_peer
 from tests.vpn.confirming_server import Server
-from vpn.actions.activity.change_words import listed_names
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import delete_peer, update_peer

@@ -13,6 +13,7 @@ from django.utils import timezone
 from portal.actions.group import change_group, create_group, delete_group
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import JournalEntry, Membership, Organization, PrincipalKind
+from portal.told import sentences
 from tests.factories import BY, make_client_peer, make_site, settle
 from tests.portal.journal_lines import only
 from tests.vpn.confirming_server import Server, applied
@@ -108,7 +109,7 @@ def test_it_is_kept_by_a_confirmation_while_the_hub_runs_it(hub: Instance, serve
     apply_trial(hub, server)
     line = only(lambda: keep_change(hub, by=admin.principal))
     assert (line.code, line.actor_id, line.object_id) == ("instance.change_kept", str(admin.pk), str(hub.pk))
-    assert "“closed” added" in line.document
+    assert "Rule “closed” added" in sentences(line.details)["changed"]
     server.answer = lambda report: report
     applied(hub)
     assert (settings_of(hub), shown_trial(Instance.objects.get(pk=hub.pk))) == (AFTER, None)

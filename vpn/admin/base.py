@@ -23,12 +23,13 @@ if TYPE_CHECKING:  # Django's own classes take no type parameter at run time.
 else:
     ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
 
-# Columns that no page shows: sealed values, leases and digests.
+# Columns that no page shows: sealed values, leases and digests, and codes of sentences that are shown beside.
 HIDDEN = (
     "revocation_list",
     "lease",
     "lease_token",
     "applied_total",
+    "told",
 )
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
+from portal.told import told
 from vpn import doorbell, failures
 from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
@@ -26,6 +27,7 @@ from vpn.jobs import lease
 from vpn.jobs.ahead import Sent, has_to_wait, send_ahead, sent_before
 from vpn.jobs.leases import note_leased, renew_lease
 from vpn.jobs.progress import (
+    Report,
     begin_step,
     fail_operation,
     finish_operation,
@@ -154,7 +156,7 @@ def _operation(pk: UUID, desired: Desired | None) -> Operation:
         if last is not None and last.state != OperationState.RUNNING and not instance.failure:
             last = None
         plans = _plans_on_the_way(instance, last, desired)
-        summary = summary_of(instance, desired, plans.only("changed")) if desired is not None else ""
+        summary = summary_of(instance, desired, plans.only("changed")) if desired is not None else []
         carried = desired.generation if desired is not None else instance.desired_generation
         askers = askers_of(instance, carried)
         if last is not None:
@@ -243,11 +245,12 @@ def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, rep
     return False
 
 
-def _outcome(operation: Operation, report: HubReport) -> str:
-    """Return the result of an operation in words."""
+def _outcome(operation: Operation, report: HubReport) -> Report:
+    """Return the result of an operation."""
     changed = [name for name, did in report.changed.items() if did]
-    outcome = f"Changed: {', '.join(changed)}." if changed else "The server had everything already."
-    return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
+    outcome = told("applied", parts=", ".join(changed)) if changed else told("applied-before")
+    # Agents of the release before sent sentences.
+    return [outcome, told("undone", drift=" ".join(operation.drift))] if operation.drift else outcome
 
 
 def _note_failure(pk: UUID, token: UUID, operation: Operation, cause: Finding | str) -> None:

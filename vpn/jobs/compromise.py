@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 
 from portal.exceptions import Conflict
 from portal.models import Principal
+from portal.told import told
 from vpn import doorbell
 from vpn.actions.instances.move import MOVES, rebuild_instance
 from vpn.actions.instances.new_keys import replace_hub_keys, replace_peer_keys
@@ -81,9 +82,9 @@ def _place(row: CompromisedHub) -> None:
             release_if_empty(row.server_id, by=_BY)
         return
     if instance.state == InstanceState.DELETING:
-        note_waiting(row, "It is being deleted.", by=_BY)
+        note_waiting(row, told("instance-deleting"), by=_BY)
     elif instance.state == InstanceState.FAILED:
-        note_waiting(row, "It was never created. Its admin can try again, or delete it.", by=_BY)
+        note_waiting(row, told("instance-never-created"), by=_BY)
     elif instance.configured and not instance.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
         _rebuild(row, instance)
 
@@ -94,7 +95,7 @@ def _rebuild(row: CompromisedHub, instance: Instance) -> None:
         return
     last = instance.operations.filter(kind=OperationKind.REBUILD).first()
     if last is not None and last.started_at > max(row.noted_at, timezone.now() - _AGAIN):
-        note_waiting(row, "The last attempt failed, as its progress page says. It is tried again.", by=_BY)
+        note_waiting(row, told("attempt-failed"), by=_BY)
         return
     CompromisedHub.objects.filter(pk=row.pk).update(due_at=timezone.now() + _AGAIN)
     try:

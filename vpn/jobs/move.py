@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
+from portal.told import Told, told
 from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.move import MOVES, placed, prepare_move, raise_move_epoch, switch_instance
@@ -30,7 +31,16 @@ from vpn.jobs.at_work import at_work_on, require_claim, ring_for_next, servers_o
 from vpn.jobs.knock import ensure_probe
 from vpn.jobs.leases import may_run_without_answer, renew_lease
 from vpn.jobs.ordered import await_boot, await_order, await_preparation
-from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.progress import (
+    Report,
+    StepWaits,
+    begin_step,
+    fail_operation,
+    finish_operation,
+    finish_step,
+    next_step,
+    told_cause,
+)
 from vpn.jobs.proving import StepFailed, prove, publish_name
 from vpn.jobs.retirement import MOST_GENERATION, hand_over
 from vpn.jobs.servers import driver_for
@@ -129,7 +139,7 @@ def _target(operation: Operation) -> tuple[Instance, Driver]:
     return moved, driver_for(moved.server)
 
 
-def _prepare(operation: Operation, token: UUID) -> str:
+def _prepare(operation: Operation, token: UUID) -> Report:
     move = Move.objects.select_related("target__region").get(operation=operation)
     pk, target = move.pk, move.target
     # A cloud's server may still be ordered, and its ports opened.
@@ -142,14 +152,13 @@ def _prepare(operation: Operation, token: UUID) -> str:
     driver_for(target).check()
     ensure_probe(pk)
     prepare_move(pk, by=_BY)
-    return f"{target} answers."
+    return told("server-answers", server=str(target))
 
 
-def _start(operation: Operation, token: UUID) -> str:
+def _start(operation: Operation, token: UUID) -> Report:
     _bring_up_to_date(operation)
     moved, _ = _target(operation)
-    ports = f"ports {moved.port_base} and {moved.port_base + 1}"
-    return f"{moved.server} has the hub, with the same keys and tunnel addresses, on {ports}."
+    return told("hub-on-server", server=str(moved.server), first=moved.port_base, last=moved.port_base + 1)
 
 
 def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport, UUID | None]:
@@ -179,13 +188,13 @@ def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport, UUID | 
     raise Unreachable(failures.OUT_OF_STEP.of())
 
 
-def _prove(operation: Operation, token: UUID) -> str:
+def _prove(operation: Operation, token: UUID) -> Report:
     moved, _ = _target(operation)
     message, _ = prove(moved, over_openvpn=bool(with_openvpn([moved.pk])))
     return message
 
 
-def _switch(operation: Operation, token: UUID) -> str:
+def _switch(operation: Operation, token: UUID) -> Report:
     """Switch to the target once its hub is as the rows say; changes in between are sent before."""
     pk = operation.instance_id
     before = Instance.objects.select_related("server__region").get(pk=pk)
@@ -209,32 +218,32 @@ def _after_switch(pk: UUID, leased_on: UUID | None) -> None:
     InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=None, leased_on=leased_on)
 
 
-def _switched(instance: Instance) -> str:
-    return f"The instance runs on {instance.server}, {instance.region.name}, since now."
+def _switched(instance: Instance) -> Told:
+    return told("runs-on", server=str(instance.server), region=instance.region.name)
 
 
-def _hand_over(operation: Operation, token: UUID) -> str:
+def _hand_over(operation: Operation, token: UUID) -> Report:
     """Let the former server end its hub and forward. If it does not answer, another job asks it again and again."""
     instance = Instance.objects.select_related("server__region").get(pk=operation.instance_id)
     waiting = instance.retired_hubs.exclude(forwards_to=[]).filter(forwarding_since=None)
     retired = waiting.select_related("server__region").order_by("-retired_at").first()
     if retired is None:
-        return "There is nothing to forward."
+        return told("nothing-to-forward")
     try:
         return hand_over(retired, instance)
     except (AgentError, Unreachable, UnsealError) as error:
         logger.warning("%s does not hand over yet: %s", retired, error)
-        return f"{sentence_of(cause_of(error))} Once {retired.server} answers, its hub ends, and it forwards."
+        return told("forwards-later", why=told_cause(cause_of(error)), server=str(retired.server))
 
 
-def _publish(operation: Operation, token: UUID) -> str:
+def _publish(operation: Operation, token: UUID) -> Report:
     return publish_name(operation.instance_id, token)
 
 
-def _replace(operation: Operation, token: UUID) -> str:
+def _replace(operation: Operation, token: UUID) -> Report:
     """Remove the hub from its server and build it there anew. Clients are called as soon as it is back."""
     if not Move.objects.filter(operation=operation).exists():
-        return "The hub was removed from its server and built there anew."  # By a job that was killed.
+        return told("rebuilt")  # By a job that was killed.
     moved, driver = _target(operation)
     clients = _clients_of(driver, moved)
     try:
@@ -248,7 +257,7 @@ def _replace(operation: Operation, token: UUID) -> str:
     if not switch_instance(operation, token, desired, report, by=_BY):
         raise Move.DoesNotExist
     _after_switch(moved.pk, leased_on)
-    return f"The hub was removed from {moved.server} and built there anew."
+    return told("rebuilt-on", server=str(moved.server))
 
 
 def _clients_of(driver: Driver, instance: Instance) -> dict[str, str]:
@@ -263,7 +272,7 @@ def _clients_of(driver: Driver, instance: Instance) -> dict[str, str]:
     return dict(list(found.items())[:MOST_CLIENTS])
 
 
-def _prove_again(operation: Operation, token: UUID) -> str:
+def _prove_again(operation: Operation, token: UUID) -> Report:
     pk = operation.instance_id
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     message, found = prove(instance, over_openvpn=bool(with_openvpn([pk], confirmed=True)))
@@ -271,7 +280,7 @@ def _prove_again(operation: Operation, token: UUID) -> str:
     return message
 
 
-_STEPS: dict[str, Callable[[Operation, UUID], str]] = {
+_STEPS: dict[str, Callable[[Operation, UUID], Report]] = {
     StepName.NEW_SERVER: _prepare,
     StepName.NEW_HUB: _start,
     StepName.NEW_PROOF: _prove,

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_noop
 
 from portal.exceptions import Conflict
 from portal.models import Principal
+from portal.told import Told, told
 from vpn import doorbell, failures
 from vpn.actions.instances.placement import place_instance
 from vpn.actions.servers.node import release_if_empty
@@ -33,26 +34,28 @@ def placed_server(pk: UUID, *, by: Principal) -> Server:
     return instance.server
 
 
-def await_order(server: Server) -> str:
+def await_order(server: Server) -> Told:
     """Wait until the cloud has accepted the order; return what was ordered. Raises StepFailed or StepWaits."""
     node = _node_of(server)
     if node is None:
-        return f"{server.name} is there already."
+        return told("ordered-before", server=server.name)
     _refuse_failed(node)
     if not node.node_id:
         raise StepWaits
-    place = f" in {node.account.location}" if node.account.location else ""
-    return f"{server.name} is ordered: {node.account.size}{place}."
+    account = node.account
+    if account.location:
+        return told("ordered-in", server=server.name, size=account.size, place=account.location)
+    return told("ordered", server=server.name, size=account.size)
 
 
-def await_boot(server: Server) -> str:
+def await_boot(server: Server) -> Told | None:
     """Wait for the first connection; return where the server is reached. Raises StepFailed or StepWaits."""
     node = _node_of(server)
     if node is None:
-        return ""
+        return None
     _refuse_failed(node)
     if node.state == NodeState.RUNNING:
-        return f"{server.name} answers at {' and '.join(server.addresses)}, and has made a host key of its own."
+        return told("booted", server=server.name, addresses=list(server.addresses))
     raise StepWaits
 
 
@@ -78,18 +81,18 @@ def _await_ports(node: CloudNode) -> None:
     raise StepWaits
 
 
-def ends_with_server(server: Server) -> str:
-    """Return what became of a hub whose server ran nothing yet; "" if the hub has to be removed from its server.
+def ends_with_server(server: Server) -> Told | None:
+    """Return what became of a hub whose server ran nothing yet; None if the hub has to be removed from its server.
 
     Raises StepFailed while a server that does not answer is removed with the hub.
     """
     if server.state == ServerState.READY or _node_of(server) is None:
-        return ""
+        return None
     if server.state in _NOT_READY:
-        return "Its server was not ready yet."
+        return told("server-not-ready")
     if release_if_empty(server.pk, by=_BY):
         raise StepFailed(failures.CLOUD_NODE_ENDING.of())
-    return ""
+    return None
 
 
 def _node_of(server: Server) -> CloudNode | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,11 +11,15 @@ from django.utils.translation import gettext_noop
 
 from portal.actions.acting import acted
 from portal.models import JournalEntry, Principal
+from portal.told import Told, joined_words, told
 from vpn.actions.activity.asking import add_askers
 from vpn.choices import OperationState, StepState
 from vpn.models import Operation, OperationStep
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
+
+# What a step reports: a sentence or several, or nothing.
+Report = Told | list[Told] | None
 
 _MESSAGE_LENGTH = 400
 _BY = Principal.portal(gettext_noop("carrying out what was requested"))
@@ -32,14 +37,19 @@ def next_step(operation: Operation) -> OperationStep | None:
 def begin_step(step: OperationStep) -> None:
     """Record that the step runs. A step that is tried again keeps its first start time."""
     step.state, step.message, step.refusal, step.finished_at = StepState.RUNNING, "", None, None
+    step.told = None
     step.started_at = step.started_at or timezone.now()
     step.save()
 
 
-def finish_step(step: OperationStep, message: str = "") -> None:
-    """Record that the step succeeded."""
-    step.state, step.message, step.finished_at = StepState.SUCCEEDED, message[:_MESSAGE_LENGTH], timezone.now()
-    step.refusal = None
+def finish_step(step: OperationStep, report: Report = None) -> None:
+    """Record that the step succeeded, with what it reports.
+
+    Pages put that into words. `message` holds them in English, for programs of the release before.
+    """
+    message = joined_words(report)[:_MESSAGE_LENGTH] if report else ""
+    step.state, step.message, step.finished_at = StepState.SUCCEEDED, message, timezone.now()
+    step.told, step.refusal = report or None, None
     step.save()
 
 
@@ -67,20 +77,26 @@ def fail_operation(operation: Operation, step: OperationStep, cause: Finding | s
         if not JournalEntry.objects.filter(
             organization_id=operation.instance.organization_id, object_id=str(operation.pk), code="operation.failed"
         ).exists():
-            _journal(operation, "failed", step=step.name, message=message)
+            _journal(operation, "failed", step=step.name, message=told_cause(cause))
 
 
-def reopen_operation(operation: Operation, summary: str, askers: Sequence[Principal]) -> None:
+def told_cause(cause: Finding | str) -> Told | str:
+    """A cause as rows keep it."""
+    return told("finding", finding=cause.document()) if isinstance(cause, Finding) else cause
+
+
+def reopen_operation(operation: Operation, summary: Sequence[Told], askers: Sequence[Principal]) -> None:
     """Reopen a failed operation, with its current changes."""
     operation.state, operation.finished_at = OperationState.RUNNING, None
     if summary and not operation.undone:  # an undone change keeps its summary
-        operation.summary = summary
+        operation.summarize(summary)
     add_askers(operation, askers)
-    operation.save(update_fields=["state", "finished_at", "summary", "asked_by"])
+    operation.save(update_fields=["state", "finished_at", "summary", "told", "asked_by"])
 
 
-def _journal(operation: Operation, did: str, **details: str) -> None:
+def _journal(operation: Operation, did: str, **details: Any) -> None:
     """The journal's line on how an operation ended."""
     asked_by = [str(Principal.from_document(one)) for one in operation.asked_by]
-    told = {"kind": operation.kind, "summary": operation.summary, "asked_by": asked_by, **details}
-    acted(_BY, did, operation, details=told, operation=operation.pk)
+    summary = told("summary", parts=operation.told) if operation.told else operation.summary
+    found = {"kind": operation.kind, "summary": summary, "asked_by": asked_by, **details}
+    acted(_BY, did, operation, details=found, operation=operation.pk)

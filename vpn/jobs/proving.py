@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from portal.told import Told, in_words, told
 from vpn import failures
 from vpn.choices import Listener, ProofCause, Reachability
 from vpn.drivers.base import Found
@@ -12,9 +13,8 @@ from vpn.jobs.names import look_at, name_of
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance
 from vpn.models.peer import with_compat
-from vpn.presenters.findings import sentence_of
 from vpn.presenters.needs.listener_words import ports_of
-from vpn.wire.finding import Finding, parse_finding
+from vpn.wire.finding import Finding
 
 
 class StepFailed(Exception):
@@ -25,22 +25,21 @@ class StepFailed(Exception):
         self.cause = cause
 
 
-def publish_name(pk: UUID, token: UUID) -> str:
+def publish_name(pk: UUID, token: UUID) -> Told | None:
     """Publish the hub's name. If that fails the hub works all the same, and the scheduled job tries again."""
     instance = Instance.objects.select_related("server").get(pk=pk)
     row = name_of(instance)
     if row is None:
-        return ""
+        return None
     look_at(row)
     row.refresh_from_db()
     if row.finding is not None:
-        words = sentence_of(parse_finding(row.finding))
-        return f"{words} The portal tries again by itself; until the name resolves, profiles carry the hub's address."
-    return f"{row.name} resolves to {' and '.join(row.resolved)}."
+        return told("name-waits", why=told("finding", finding=row.finding))
+    return told("name-resolves", name=row.name, addresses=list(row.resolved))
 
 
-def prove(instance: Instance, *, over_openvpn: bool) -> tuple[str, dict[str, dict[str, Found]]]:
-    """Knock on an instance's hub at its addresses, like a device would; return what was found, in words and by address.
+def prove(instance: Instance, *, over_openvpn: bool) -> tuple[list[Told], dict[str, dict[str, Found]]]:
+    """Knock on an instance's hub at its addresses, like a device would; return what was found, told and by address.
 
     Raises StepFailed if most devices could not use it, or Unreachable.
     """
@@ -56,7 +55,7 @@ def prove(instance: Instance, *, over_openvpn: bool) -> tuple[str, dict[str, dic
     found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)
     # Most devices use the first address, so a fault of the other one does not stop provisioning.
     first = found[0][Listener.WIREGUARD]
-    spoken = _spoken(instance, addresses[0])
+    spoken = in_words(_place(instance, addresses[0]))
     closed = [listener for listener, one in found[0].items() if one.cause == ProofCause.CLOSED]
     if closed:
         raise StepFailed(
@@ -65,31 +64,23 @@ def prove(instance: Instance, *, over_openvpn: bool) -> tuple[str, dict[str, dic
         )
     if first.cause == ProofCause.SILENT or first.reason:
         raise StepFailed(f"{spoken} is not proven: {first.reason}")
-    proof = "A handshake, a ping and a DNS query for its name" if has_resolver else "A handshake and a ping"
-    message = f"{proof} through {spoken} were answered{_WHENCE[first.cause]}."
+    proof = [told("proven", place=_place(instance, addresses[0]), named=has_resolver, where=str(first.cause))]
     for address, others in zip(addresses[1:], found[1:], strict=True):
-        message += _of_another(_spoken(instance, address), others[Listener.WIREGUARD])
+        proof.append(_of_another(_place(instance, address), others[Listener.WIREGUARD]))
     if not has_resolver:
-        message += " The resolver starts with the first peer."
-    return message, dict(zip(addresses, found, strict=True))
+        proof.append(told("resolver-later"))
+    return proof, dict(zip(addresses, found, strict=True))
 
 
-def _of_another(spoken: str, found: Found) -> str:
+def _of_another(place: Told, found: Found) -> Told:
     if found.state == Reachability.PROVEN and not found.reason:
-        return f" So were those through {spoken}."
-    return f" {spoken} is not proven: {found.reason or ProofCause(found.cause).label + '.'}"
+        return told("proven-too", place=place)
+    return told("not-proven", place=place, why=found.reason or told("proof-cause", cause=str(found.cause)))
 
 
-def _spoken(instance: Instance, address: str) -> str:
-    return f"{address} port {instance.wireguard_port}"
+def _place(instance: Instance, address: str) -> Told:
+    return told("place", address=address, port=instance.wireguard_port)
 
 
 # Long enough for a hub that has just started; four rounds fit in a job's time limit.
 _PROOF_SECONDS = 5.0
-# A running hub is ready even if tests from outside were not possible. Pages show this until a device connects.
-_WHENCE = {
-    "": "",
-    ProofCause.FIREWALL: " on the server itself; a firewall on the server drops packets from outside",
-    ProofCause.NAT: " at the server's own address; the first device will prove that the router forwards packets",
-    ProofCause.NO_RIGHT: " on the server itself; the first device will prove that packets from outside arrive",
-}

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
+from portal.told import told
 from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
@@ -28,7 +29,7 @@ from vpn.jobs.apply import cause_of, send, server_epoch
 from vpn.jobs.at_work import at_work_on, require_claim, ring_for_next, servers_of
 from vpn.jobs.knock import give_probe
 from vpn.jobs.ordered import await_boot, await_order, await_preparation, ends_with_server, placed_server
-from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.progress import Report, StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.proving import StepFailed, prove, publish_name
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, InstanceObservation, Operation, OperationStep
@@ -79,7 +80,7 @@ def _begin(pk: UUID) -> Operation | None:
     return operation
 
 
-def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Callable[[UUID, UUID], str]]) -> bool:
+def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Callable[[UUID, UUID], Report]]) -> bool:
     """Run the remaining steps of an operation; False if a step failed or the claim was lost."""
     while (step := next_step(operation)) is not None:
         if not lease.renew(pk, token) or not _goes_on(operation):
@@ -113,7 +114,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | 
             set_state(instance, InstanceState.FAILED, by=_BY)
 
 
-def _prepare_server(pk: UUID, token: UUID) -> str:
+def _prepare_server(pk: UUID, token: UUID) -> Report:
     server = placed_server(pk, by=_BY)
     await_preparation(server)
     require_claim(server, token)
@@ -124,18 +125,18 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
         usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
         usual.update(public_dns=list(DEFAULT_PUBLIC_DNS_V6))
     driver_for(server).check()
-    return f"{server.name} answers."
+    return told("server-answers", server=server.name)
 
 
-def _issue_certificates(pk: UUID, token: UUID) -> str:
+def _issue_certificates(pk: UUID, token: UUID) -> Report:
     with transaction.atomic():
         instance = lock_instance(pk)
         if ensure_certificates(instance):
             instance.save()
-    return "The certificate authority, the hub's certificate and its tls-crypt-v2 key are ready."
+    return told("certificates-ready")
 
 
-def _start_hub(pk: UUID, token: UUID) -> str:
+def _start_hub(pk: UUID, token: UUID) -> Report:
     with transaction.atomic():
         instance = lock_instance(pk)
         give_probe(instance)
@@ -145,20 +146,18 @@ def _start_hub(pk: UUID, token: UUID) -> str:
         instance.save()
     desired, report = send(pk, compile_spec(pk))
     record_applied(pk, token, desired, report)
-    message = f"WireGuard listens on UDP port {instance.wireguard_port}"
-    if with_openvpn([pk], confirmed=True):
-        return f"{message}, OpenVPN on UDP and TCP port {instance.openvpn_port}."
-    return f"{message}. OpenVPN starts with the first OpenVPN peer, on UDP and TCP port {instance.openvpn_port}."
+    code = "both-listen" if with_openvpn([pk], confirmed=True) else "wireguard-listens"
+    return told(code, wireguard=instance.wireguard_port, openvpn=instance.openvpn_port)
 
 
-def _prove(pk: UUID, token: UUID) -> str:
+def _prove(pk: UUID, token: UUID) -> Report:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     message, found = prove(instance, over_openvpn=bool(with_openvpn([pk], confirmed=True)))
     record_knock(pk, found)
     return message
 
 
-_PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
+_PROVISION_STEPS: dict[str, Callable[[UUID, UUID], Report]] = {
     StepName.ORDER: lambda pk, token: await_order(placed_server(pk, by=_BY)),
     StepName.BOOT: lambda pk, token: await_boot(placed_server(pk, by=_BY)),
     StepName.SERVER: _prepare_server,
@@ -202,17 +201,17 @@ def destroy_instance(instance_id: str) -> None:
         ring_for_next(servers)
 
 
-def _tear_down(pk: UUID, token: UUID) -> str:
+def _tear_down(pk: UUID, token: UUID) -> Report:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     if instance.server is None:
-        return "It had no server yet."
+        return told("no-server")
     if message := ends_with_server(instance.server):
         return message
     if instance.server.state == ServerState.LOST:
         leave_on_lost(pk, by=_ENDING)
-        return f"{instance.server.name} is lost. What it has of the hub is removed as soon as it answers."
+        return told("left-on-lost", server=instance.server.name)
     if instance.server.state == ServerState.COMPROMISED:
-        return f"{instance.server.name} was compromised. What it has of the hub ends when it is switched off."
+        return told("left-on-compromised", server=instance.server.name)
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
     try:
         _destroy(instance)
@@ -223,7 +222,7 @@ def _tear_down(pk: UUID, token: UUID) -> str:
         raise_epoch(pk, above=server_epoch(instance), by=_ENDING)
         instance.refresh_from_db(fields=["epoch"])
         _destroy(instance)
-    return "Interfaces, namespace and keys are gone from the server."
+    return told("hub-gone")
 
 
 def _destroy(instance: Instance) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 
 from portal.models import Principal
 from portal.sealing import UnsealError
+from portal.told import Told, told
 from vpn import failures
 from vpn.actions.instances.retirement import begin_look, end_unused, forget_retired, note_forwarding, note_trouble
 from vpn.drivers.base import AgentError, Driver, Unreachable, errors
@@ -67,8 +68,8 @@ def _look(retired: RetiredHub) -> None:
         note_trouble(retired, cause if isinstance(cause, Finding) else failures.AGENT_SILENT.of(), by=_BY)
 
 
-def hand_over(retired: RetiredHub, instance: Instance) -> str:
-    """End the former hub, let its server forward, and the present hub call the clients; return in words how it went."""
+def hand_over(retired: RetiredHub, instance: Instance) -> list[Told]:
+    """End the former hub, let its server forward, and the present hub call the clients; return how it went."""
     former, present = driver_for(retired.server), driver_for(instance.server)
     handover = former.hand_over(_forwarding(retired))
     answered = time.monotonic()
@@ -82,20 +83,18 @@ def hand_over(retired: RetiredHub, instance: Instance) -> str:
     except (AgentError, Unreachable) as error:
         # This worker may serve the former server's region alone. Clients connect again by themselves.
         logger.warning("The clients of %s are not called: %s", instance, error)
-        back = ""
+        back = []
     former.destroy(retired.hub, epoch=retired.epoch, generation=MOST_GENERATION)
     if not note_forwarding(retired, by=_BY) and _still_forwarding(retired) is None:
         # It was ended meanwhile, perhaps removed, and its ports may be another hub's soon.
         former.end_forwarding(retired.hub)
-    return f"{forwarded_sentence(retired)} {back}".rstrip()
+    return [_forwards(retired), *back]
 
 
-def forwarded_sentence(retired: RetiredHub) -> str:
-    """What the former server does, in a sentence."""
-    return (
-        f"{retired.server.name} forwards UDP and TCP ports {retired.port_base} and {retired.port_base + 1} to "
-        f"{' and '.join(retired.forwards_to)}."
-    )
+def _forwards(retired: RetiredHub) -> Told:
+    """What the former server does."""
+    ports = {"first": retired.port_base, "last": retired.port_base + 1}
+    return told("forwards", server=retired.server.name, addresses=list(retired.forwards_to), **ports)
 
 
 def _forwarding(retired: RetiredHub) -> Forwarding:
@@ -109,8 +108,8 @@ def _forwarding(retired: RetiredHub) -> Forwarding:
     )
 
 
-def _who_is_back(present: Driver, instance: Instance, handover: Handover, answered: float) -> str:
-    """Look for some seconds which clients are connected again; return in words how long that took.
+def _who_is_back(present: Driver, instance: Instance, handover: Handover, answered: float) -> list[Told]:
+    """Look for some seconds which clients are connected again; return how long that took.
 
     `answered` is when the former server answered, by the monotonic clock.
     """
@@ -129,13 +128,13 @@ def _who_is_back(present: Driver, instance: Instance, handover: Handover, answer
             if len(found) > back[name]:
                 back[name], took[name] = len(found), now + since
         time.sleep(_LOOKS_EVERY)
-    return " ".join(_back_sentence(name, back[name], count, took[name]) for name, count in expected.items() if count)
+    return [_back(name, back[name], count, took[name]) for name, count in expected.items() if count]
 
 
-def _back_sentence(name: str, back: int, expected: int, took: float) -> str:
+def _back(name: str, back: int, expected: int, took: float) -> Told:
     if not back:
-        return f"No {name} client was back at once: they connect again by themselves, within a quarter of a minute."
-    return f"{back} of {expected} {name} client{'s were' if expected > 1 else ' was'} back after at most {took:.1f} s."
+        return told("none-back", clients=name)
+    return told("back", back=back, count=expected, clients=name, seconds=f"{took:.1f}")
 
 
 def _count(retired: RetiredHub) -> None:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vpn.actions.activity.change_words import MOST_NAMES, listed_names
+from portal.told import MOST_NAMES, Told, told, told_names
 from vpn.desired import Desired
-from vpn.models import ChangePlan, Instance, Operation, Peer
+from vpn.models import ChangePlan, Instance, Peer
+from vpn.models.operation import SUMMARY_LENGTH, listed_parts
 from vpn.models.querysets import PeerQuerySet
 
-_LENGTH: int = Operation._meta.get_field("summary").max_length or 200
 
-
-def summary_of(instance: Instance, desired: Desired, plans: Iterable[ChangePlan]) -> str:
+def summary_of(instance: Instance, desired: Desired, plans: Iterable[ChangePlan]) -> list[Told]:
     """Return the line for the changes since the hub's last confirmation; `plans` are those of these changes."""
-    settings = list(dict.fromkeys(words for plan in plans for words in plan.changed))
+    settings: list[Told] = []
+    for words in (words for plan in plans for words in plan.changed):
+        if words not in settings:
+            settings.append(words)
     if not settings and not desired.is_delta:
-        settings = ["Settings and all peers"]
+        settings = [told("everything")]
     elif not settings and instance.settings_generation > instance.applied_generation:
         # A delta contains no settings except the firewall's.
-        settings = ["Firewall"]
+        settings = [told("firewall")]
     peers = _peers(instance, desired)
-    nothing = "Revoked certificates" if "crl" in desired.document else "No change for the hub"
+    nothing = told("revocations" if "crl" in desired.document else "no-change")
     for most in range(MOST_NAMES, -1, -1):
-        parts = settings + [f"{_named(names, count, most)} {act}" for act, names, count in peers]
-        line = "; ".join(parts) or nothing
-        if len(line) <= _LENGTH:
-            return line
-    return f"{line[: _LENGTH - 1]}…"
+        parts = settings + [_named(code, names, count, most) for code, names, count in peers] or [nothing]
+        if len(listed_parts(parts)) <= SUMMARY_LENGTH:
+            break
+    return parts
 
 
 def _peers(instance: Instance, desired: Desired) -> list[tuple[str, list[str], int]]:
@@ -38,10 +39,14 @@ def _peers(instance: Instance, desired: Desired) -> list[tuple[str, list[str], i
     known, let_in = rows.exclude(applied_digest=""), rows.admitted()
     gone = instance.tombstones.exclude(applied_digest="").filter(generation__lte=desired.generation)
     found = [
-        ("added", *_first(let_in.filter(applied_digest=""))),
-        ("changed", *_first(let_in.exclude(applied_digest=""))),
-        ("shut out", *_first(known.exclude(pk__in=let_in.values("pk")))),
-        ("removed", [label for label in gone.values_list("label", flat=True)[:MOST_NAMES] if label], gone.count()),
+        ("peers-added", *_first(let_in.filter(applied_digest=""))),
+        ("peers-changed", *_first(let_in.exclude(applied_digest=""))),
+        ("peers-shut-out", *_first(known.exclude(pk__in=let_in.values("pk")))),
+        (
+            "peers-removed",
+            [label for label in gone.values_list("label", flat=True)[:MOST_NAMES] if label],
+            gone.count(),
+        ),
     ]
     return [one for one in found if one[2]]
 
@@ -51,7 +56,7 @@ def _first(rows: PeerQuerySet) -> tuple[list[str], int]:
     return [peer.label for peer in first], rows.count() if len(first) == MOST_NAMES else len(first)
 
 
-def _named(names: list[str], count: int, most: int) -> str:
+def _named(code: str, names: list[str], count: int, most: int) -> Told:
     if names and most:
-        return listed_names(names, count, most=most)
-    return f"{count:,} peer{'' if count == 1 else 's'}"
+        return told_names(code, names, count, most=most)
+    return told(code, names=told("peers", count=count))

@@ -23,7 +23,7 @@ class ChangePlan(models.Model):
     operation = models.ForeignKey(
         Operation, on_delete=models.CASCADE, related_name="change_plans", null=True, blank=True
     )
-    # The settings and rules that it changed, in words (vpn.actions.activity.change_words).
+    # The settings and rules that it changed (vpn.told); sentences in older rows.
     changed = models.JSONField(default=list)
     # Until the plan is computed, `delta` (vpn.plan.delta) holds what the change did.
     state = models.CharField(max_length=7, choices=PlanState.choices, default=PlanState.READY)

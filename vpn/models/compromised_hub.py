@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.utils import timezone
 
 from vpn.models.instance import Instance
 from vpn.models.server import Server
+
+LONGEST_REASON: Final = 400
 
 
 class CompromisedHub(models.Model):
@@ -28,9 +30,9 @@ class CompromisedHub(models.Model):
     peers_at = models.DateTimeField(null=True, blank=True)
     # When the hub ran with them on a server that was not compromised.
     finished_at = models.DateTimeField(null=True, blank=True)
-    # When it is looked at next, and what it waits for, in a sentence for staff.
+    # When it is looked at next, and what it waits for, told to staff (portal.told).
     due_at = models.DateTimeField(default=timezone.now)
-    waits_for = models.CharField(max_length=400, blank=True)
+    waits_for = models.CharField(max_length=LONGEST_REASON, blank=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["noted_at", "id"]

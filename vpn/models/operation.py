@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import Q
 
+from portal.told import Told, in_words
 from vpn.choices import OperationKind, OperationState, StepName, StepState
 from vpn.failures import CANCELLATIONS
 from vpn.models.instance import Instance
 from vpn.wire.finding import Finding, parse_finding
+
+SUMMARY_LENGTH: Final = 200
+
+
+def listed_parts(parts: Sequence[Told] | None) -> str:
+    """The parts of a summary in words."""
+    return "; ".join(map(in_words, parts or ()))
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
@@ -30,7 +39,9 @@ class Operation(models.Model):
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="operations")
     kind = models.CharField(max_length=10, choices=OperationKind.choices)
     state = models.CharField(max_length=10, choices=OperationState.choices, default=OperationState.RUNNING)
-    summary = models.CharField(max_length=200, blank=True)
+    summary = models.CharField(max_length=SUMMARY_LENGTH, blank=True)
+    # The same as sentences that pages put into words (vpn.told); null in older rows.
+    told = models.JSONField(null=True, blank=True)
     # The drift that this run undoes, as sentences: in older rows, and from agents of the release before.
     drift = models.JSONField(default=list, blank=True)
     # The same as findings (`vpn.wire.finding`); null if it undoes nothing.
@@ -54,6 +65,12 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_state_display()})"
+
+    def summarize(self, parts: Sequence[Told]) -> None:
+        """Note what it carries; the caller saves."""
+        self.told = list(parts) or None
+        line = listed_parts(self.told)
+        self.summary = line if len(line) <= SUMMARY_LENGTH else f"{line[: SUMMARY_LENGTH - 1]}…"
 
     @property
     def undone(self) -> list[Finding | str]:
@@ -87,6 +104,8 @@ class OperationStep(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=400, blank=True)
+    # What it reports, as sentences that pages put into words (vpn.told); null in older rows.
+    told = models.JSONField(null=True, blank=True)
     # Why it failed, as a finding of the agent or of `vpn.failures`, which pages put into words; null in older rows.
     # `message` says the same in English, for programs of the release before.
     refusal = models.JSONField(null=True, blank=True)

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from portal.models import Principal, PrincipalKind
+from portal.told import in_words
 from vpn.choices import RevisedSection
 from vpn.models.instance import Instance
 
@@ -76,7 +77,7 @@ class Revision(models.Model):
     line = models.UUIDField(null=True, blank=True)
     # The number of the revision that this one returned to.
     returned_to = models.PositiveIntegerField(null=True, blank=True)
-    # What it changed, in words.
+    # What it changed (vpn.told); sentences in older rows.
     changed = models.JSONField(default=list)
     # Columns of the instance (vpn.revisions.sections.COLUMNS).
     settings = models.JSONField()
@@ -105,6 +106,11 @@ class Revision(models.Model):
     def delete(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: only retention removes revisions."""
         raise RevisionFixed("Revisions cannot be deleted.")
+
+    @property
+    def words(self) -> list[str]:
+        """What it changed, in sentences without their ends."""
+        return [in_words(one) for one in self.changed]
 
     @property
     def actor(self) -> Principal:

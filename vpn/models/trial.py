@@ -43,7 +43,7 @@ class ChangeTrial(models.Model):
     seconds = models.PositiveIntegerField()
     # `firewall_policy`, `pushed_routes`, and `firewall`: the id and the values of each rule.
     former = models.JSONField()
-    # What the change was, in words (vpn.actions.activity.change_words), and who made it.
+    # What the change was (vpn.told; sentences in older rows), and who made it.
     changed = models.JSONField(default=list)
     asked_by = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from portal.audit.export import csv_row, harmless
+from portal.told import text_in_words
 from vpn.actions.servers.compromise import former_hubs_of, hubs_known_to
 from vpn.choices import Driver, InstanceState, PeerType, ServerState
 from vpn.models import CompromisedHub, Instance, Peer, Server
@@ -80,7 +81,7 @@ def _state(row: CompromisedHub) -> str:
     if row.peers_at is None:
         return _("Its peers are getting new keys.")
     if row.waits_for:
-        return _("It has new keys and waits: %(reason)s") % {"reason": row.waits_for}
+        return _("It has new keys and waits: %(reason)s") % {"reason": text_in_words(row.waits_for)}
     if instance.state == InstanceState.READY:
         return _("Its server is being told the new keys.")
     return _("It has new keys, and is being created on another server.")

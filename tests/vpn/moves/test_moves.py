@@ -21,6 +21,7 @@ from vpn.choices import Driver, InstanceState, NodeState, OperationState, Server
 from vpn.jobs import move as job
 from vpn.jobs.knock import give_probe
 from vpn.jobs.nodes import ports_in_use
+from vpn.jobs.progress import Report
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import (
     CloudAccount,
@@ -91,9 +92,9 @@ def test_a_job_of_a_cancelled_one_does_nothing_to_the_next(
     """An admin cancels while a job is in a step, and moves the instance elsewhere before the job goes on."""
     servers.add("third", Region.objects.create(pk="par", name="Paris", driver="local"), "203.0.113.7")
     first = Move.objects.get().operation
-    real: Callable[[Operation, UUID], str] = job._STEPS[step]
+    real: Callable[[Operation, UUID], Report] = job._STEPS[step]
 
-    def overtaken(operation: Operation, token: UUID) -> str:
+    def overtaken(operation: Operation, token: UUID) -> Report:
         cancel_move(moving, by=BY)
         move_instance(moving, Region.objects.get(pk="par"), by=BY)
         return real(operation, token)
@@ -185,9 +186,9 @@ class Killed(BaseException):
 def test_a_killed_worker_leaves_a_move_that_goes_on(
     moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
-    real: Callable[[Operation, UUID], str] = job._STEPS[step]
+    real: Callable[[Operation, UUID], Report] = job._STEPS[step]
 
-    def killed(operation: Operation, token: UUID) -> str:
+    def killed(operation: Operation, token: UUID) -> Report:
         if when == "after":
             real(operation, token)
         raise Killed
@@ -206,7 +207,7 @@ def test_a_killed_worker_leaves_a_move_that_goes_on(
 def test_a_killed_worker_leaves_a_move_that_can_be_cancelled(
     moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(operation: Operation, token: UUID) -> str:
+    def killed(operation: Operation, token: UUID) -> Report:
         raise Killed
 
     monkeypatch.setitem(job._STEPS, "switch", killed)

@@ -44,7 +44,7 @@ def test_a_change_is_a_revision_with_author_note_and_the_journals_line(instance:
         update_instance(instance, mtu=1300, public_dns=["1.1.1.1"], by=admin.principal)
     made = newest(instance)
     assert (made.number, made.actor, made.note) == (4, admin.principal, "the ISP changed its line")
-    assert made.changed == ["MTU and DNS servers changed"]
+    assert made.words == ["MTU and DNS servers changed"]
     line = line_of(made)
     assert (line.code, line.actor_id) == ("instance.settings_changed", str(admin.pk))
     assert document_of(made).settings["mtu"] == 1300
@@ -52,7 +52,7 @@ def test_a_change_is_a_revision_with_author_note_and_the_journals_line(instance:
 
 def test_the_name_alone_is_a_revision(instance: Instance) -> None:
     update_instance(instance, name="Renamed", by=BY)
-    assert (newest(instance).changed, numbers(instance)) == (["Name changed"], [1, 2, 3, 4])
+    assert (newest(instance).words, numbers(instance)) == (["Name changed"], [1, 2, 3, 4])
 
 
 def test_rules_are_kept_with_the_names_of_what_they_name(
@@ -64,7 +64,7 @@ def test_rules_are_kept_with_the_names_of_what_they_name(
     document = document_of(newest(instance))
     assert [one.source for one in document.rules] == [f"group:{group.pk}"]
     assert document.names[f"group:{group.pk}"] == "Sales"
-    assert newest(instance).changed == ["Rule “web” added"]
+    assert newest(instance).words == ["Rule “web” added"]
 
 
 def test_parts_that_did_not_change_are_shared(instance: Instance) -> None:
@@ -73,7 +73,7 @@ def test_parts_that_did_not_change_are_shared(instance: Instance) -> None:
     update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY)
     second = newest(instance)
     assert (second.rules_id, second.sites_id) == (first.rules_id, first.sites_id)
-    assert (first.records_id, second.changed) == (None, ["DNS records changed"])
+    assert (first.records_id, second.words) == (None, ["DNS records changed"])
     parts = RevisionPart.objects.count()
     update_instance(instance, mtu=1300, by=BY)
     assert RevisionPart.objects.count() == parts
@@ -88,17 +88,17 @@ def test_what_is_connected_and_what_it_advertises_is_recorded(
         update_site(berlin, subnets=["10.1.0.0/24", "10.1.9.0/24"], by=BY)
     for one in (instance, other):
         made = newest(one)
-        assert (made.changed, made.note) == (["Subnets of Berlin changed"], "a second floor")
+        assert (made.words, made.note) == (["Subnets of Berlin changed"], "a second floor")
         assert document_of(made).sites[str(berlin.pk)] == ["10.1.0.0/24", "10.1.9.0/24"]
     assert line_of(newest(instance)).code == "site.changed"
     delete_peer(other.peers.get(), by=BY)
-    assert newest(other).changed == ["Berlin disconnected"]
+    assert newest(other).words == ["Berlin disconnected"]
     assert line_of(newest(other)).code == "peer.deleted"
 
 
 def test_a_peer_that_changes_its_own_subnets_is_one_revision(instance: Instance, berlin: Site) -> None:
     update_peer(instance.peers.get(site=berlin), subnets=["10.1.7.0/24"], by=BY)
-    assert (numbers(instance), newest(instance).changed) == ([1, 2, 3, 4], ["Subnets of Berlin changed"])
+    assert (numbers(instance), newest(instance).words) == ([1, 2, 3, 4], ["Subnets of Berlin changed"])
 
 
 def test_rules_that_go_with_a_site_or_a_member_are_recorded(instance: Instance, organization: Organization) -> None:
@@ -106,10 +106,10 @@ def test_rules_that_go_with_a_site_or_a_member_are_recorded(instance: Instance, 
     rules = [{"name": "old", "source": f"site:{site.pk}"}, {"name": "ben", "source": f"user:{person.pk}"}]
     update_instance(instance, firewall=rules, by=BY)
     delete_site(site, by=BY)
-    assert newest(instance).changed == ["Rule “old” removed"]
+    assert newest(instance).words == ["Rule “old” removed"]
     assert line_of(newest(instance)).code == "site.deleted"
     remove_member(person, by=BY)
-    assert newest(instance).changed == ["Rule “ben” removed"]
+    assert newest(instance).words == ["Rule “ben” removed"]
 
 
 def test_rules_that_go_from_a_lost_hub_are_recorded_too(instance: Instance, organization: Organization) -> None:
@@ -117,7 +117,7 @@ def test_rules_that_go_from_a_lost_hub_are_recorded_too(instance: Instance, orga
     update_instance(instance, firewall=[{"name": "old", "source": f"site:{site.pk}"}], by=BY)
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.LOST)
     delete_site(site, by=BY)
-    assert newest(instance).changed == ["Rule “old” removed"]
+    assert newest(instance).words == ["Rule “old” removed"]
 
 
 def test_a_record_that_follows_a_renamed_device_is_recorded(instance: Instance, admin: Membership) -> None:

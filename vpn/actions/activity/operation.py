@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.models import Principal
+from portal.told import Told
 from vpn.actions.activity.asking import add_askers
 from vpn.choices import (
     OPERATION_STEPS,
@@ -33,7 +34,7 @@ _ORDERED_SECONDS = 600
 def begin_operation(
     instance: Instance,
     kind: OperationKind,
-    summary: str = "",
+    summary: Sequence[Told] = (),
     *,
     by: Principal,
     askers: Sequence[Principal] | None = None,
@@ -45,13 +46,14 @@ def begin_operation(
     `askers` are who asked for it, where that is not who begins it; `steps` are others than the usual ones of its kind;
     `target` is the server to which the hub moves.
     """
-    operation = Operation.objects.create(
+    operation = Operation(
         instance=instance,
         kind=kind,
-        summary=summary,
         asked_by=[one.document() for one in (askers if askers is not None else [by])],
         expected_seconds=expected_seconds(instance, kind, target),
     )
+    operation.summarize(summary)
+    operation.save(force_insert=True)
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)
         for position, name in enumerate(steps or _steps_of(instance, kind))

@@ -45,8 +45,8 @@ def undo_drift(instance_id: UUID, found: Sequence[Finding | str], *, by: Princip
         add_askers(operation, [by])
         operation.drift = [one for one in found if isinstance(one, str)]
         operation.findings = [one.document() for one in found if isinstance(one, Finding)] or None
-        operation.summary = ""  # pages name what is undone instead
-        operation.save(update_fields=["asked_by", "drift", "findings", "summary"])
+        operation.summarize(())  # pages name what is undone instead
+        operation.save(update_fields=["asked_by", "drift", "findings", "summary", "told"])
         apply_again(instance.pk, instance.organization_id, by=by)
     return True
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted, one_act
 from portal.models import Principal
 from portal.sealing import UnsealError
+from portal.told import told
 from vpn import doorbell
 from vpn.actions.activity.asking import note_asker
 from vpn.actions.change import lock_instance
@@ -46,12 +45,6 @@ def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Pr
     return True
 
 
-def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
-    """A plan's `address` as a sentence."""
-    before, after = (" and ".join(move.get(when, ())) for when in ("before", "after"))
-    return _("The hub's address changed from %(before)s to %(after)s") % {"before": before, "after": after}
-
-
 def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...], by: Principal) -> None:
     instance.desired_generation += 1
     instance.settings_generation = instance.whole_generation = instance.desired_generation
@@ -80,7 +73,7 @@ def _note(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -
     ChangePlan.objects.create(
         instance=instance,
         generation=instance.desired_generation,
-        changed=[moved_sentence(move)],
+        changed=[told("address-moved", **move)],
         plan={**plan, "address": move},
         outdated=[str(pk) for pk in cut_off],
     )

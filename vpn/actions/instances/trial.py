@@ -20,6 +20,7 @@ from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput, NotPossible
 from portal.figures import grouped
 from portal.models import Principal
+from portal.told import Told
 from vpn.actions.activity.change_words import settings_words
 from vpn.actions.activity.planning import planned_change
 from vpn.actions.change import Scope, changing, lock_changeable
@@ -82,7 +83,7 @@ def check_trial(locked: Instance, fields: Collection[str], seconds: int) -> None
 
 
 def begin_trial(
-    locked: Instance, former: dict[str, Any], words: Sequence[str], seconds: int, *, by: Principal
+    locked: Instance, former: dict[str, Any], words: Sequence[Told], seconds: int, *, by: Principal
 ) -> ChangeTrial:
     """Put the change that is being written on trial; `former` are the settings before it (`former_settings`)."""
     ChangeTrial.objects.filter(instance=locked).delete()

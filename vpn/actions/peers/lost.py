@@ -12,6 +12,7 @@ from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import MailKind, Membership, Principal, QueuedMail, User
 from portal.signals import mail_requested
+from portal.told import told
 from portal.web.language import in_language_of
 from vpn.actions.activity import planning
 from vpn.actions.change import Scope
@@ -68,7 +69,7 @@ def lost_message(mail: QueuedMail) -> EmailMessage:
     """The mail to an admin. Raises NotPossible if the peer was removed meanwhile."""
     peer = Peer.objects.select_related("instance__server", "member__user", "site").filter(pk=mail.notice).first()
     if peer is None:
-        raise NotPossible(_("The device was removed meanwhile."))
+        raise NotPossible(_("The device was removed meanwhile."), told=told("mail-device-removed"))
     with in_language_of(User.objects.of_address(mail.address).first()):
         return _message(mail, peer)
 

@@ -26,6 +26,7 @@ from portal.exceptions import NotPossible
 from portal.mail import reaches_people
 from portal.models import MailKind, Membership, Principal, QueuedMail, User
 from portal.signals import mail_requested
+from portal.told import told
 from portal.web.language import in_language_of
 from vpn.actions.change import hold_instance
 from vpn.choices import InstanceState
@@ -64,7 +65,7 @@ def reminder_message(mail: QueuedMail) -> EmailMessage:
     found = Peer.objects.admitted().select_related("member__user", "site", "instance__organization")
     peer = found.filter(pk=mail.notice).first()
     if peer is None or peer.ends_at is None or peer.ends_at != peer.reminded_for:
-        raise NotPossible(_("The peer has no end to remind of any more."))
+        raise NotPossible(_("The peer has no end to remind of any more."), told=told("mail-no-end"))
     reader = User.objects.of_address(mail.address).first() if peer.member is None else peer.member.user
     with in_language_of(reader):
         return _message(mail, peer, peer.ends_at)

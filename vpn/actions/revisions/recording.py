@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 
 from portal.actions.acting import last_line, line_of_act
 from portal.models import Principal
+from portal.told import told
 from vpn.actions.activity.previewing import is_preview
 from vpn.actions.revisions.notes import present_note
 from vpn.actions.revisions.words import words_between
@@ -146,7 +147,9 @@ def revising(instance_id: UUID, *, by: Principal) -> Iterator[Watch]:
 def record_first(instance: Instance, *, by: Principal) -> None:
     """Store the first revision of an instance that was just created: it has no rules, records and sites."""
     line = line_of_act(None)
-    _insert(Revision(instance=instance, number=1, settings=columns_of(instance), changed=["Created"], line=line), by)
+    _insert(
+        Revision(instance=instance, number=1, settings=columns_of(instance), changed=[told("created")], line=line), by
+    )
 
 
 def _insert(revision: Revision, by: Principal) -> Revision:

@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from portal.actions.acting import acted
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import Principal
+from portal.told import Told, as_text
 from vpn import doorbell
 from vpn.actions.instances.instance import set_state
 from vpn.choices import Driver, InstanceState, ServerState
 from vpn.models import CompromisedHub, Instance, Preparation, Server, SshAccess
+from vpn.models.compromised_hub import LONGEST_REASON
 from vpn.models.querysets import InstanceQuerySet
 
 _IN_USE: Final = (ServerState.READY, ServerState.UNREACHABLE, ServerState.LOST)
@@ -98,9 +100,10 @@ def _trust_no_more(server: Server) -> None:
     )
 
 
-def note_waiting(row: CompromisedHub, why: str, *, by: Principal) -> None:
+def note_waiting(row: CompromisedHub, why: Told | str, *, by: Principal) -> None:
     """Record what a hub waits for, in a sentence for staff."""
-    if CompromisedHub.objects.filter(pk=row.pk).exclude(waits_for=why[:400]).update(waits_for=why[:400]):
+    text = as_text(why, LONGEST_REASON)
+    if CompromisedHub.objects.filter(pk=row.pk).exclude(waits_for=text).update(waits_for=text):
         acted(by, "not rebuilt", row.instance)
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from portal.told import in_words
 from vpn.api.schemas.base import In, Out, Text
 from vpn.api.schemas.instance import AskerOut, DnsRecordOut
 from vpn.api.schemas.plan import DifferenceOut, NameChangeOut
@@ -115,7 +116,7 @@ def values_of(revision: Revision) -> dict[str, Any]:
         "at": revision.at,
         "actor": AskerOut.of(revision.actor),
         "note": revision.note,
-        "changed": revision.changed,
+        "changed": [in_words(one) for one in revision.changed],
         "returned_to": revision.returned_to,
         "event": revision.line,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from portal.models import Principal, PrincipalKind
-from vpn.actions.activity.change_words import listed_names
+from portal.told import listed_names
 from vpn.models import Operation
 
 
@@ -13,7 +13,7 @@ def askers_words(operation: Operation) -> str:
     """As in "Asked by anna@example.org"; "" for an operation of an earlier version, which did not store it."""
     askers = [Principal.from_document(document) for document in operation.asked_by]
     people = listed_names([str(one) for one in askers if one.kind != PrincipalKind.PORTAL])
-    reasons = listed_names([one.reason for one in askers if one.kind == PrincipalKind.PORTAL])
+    reasons = listed_names([_(one.reason) for one in askers if one.kind == PrincipalKind.PORTAL and one.reason])
     if people and reasons:
         return _("Asked by %(people)s; by the portal: %(reasons)s") % {"people": people, "reasons": reasons}
     if reasons:

@@ -10,8 +10,8 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from portal.models import Membership
+from portal.told import in_words, told
 from vpn.actions.activity.plan_mail import can_be_mailed
-from vpn.actions.instances.server_address import moved_sentence
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 from vpn.plan.explaining import Size, too_much
 from vpn.presenters.activity.plan_groups import GroupRow, counts_of, rows_of
@@ -105,7 +105,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
     # Groups are complete even if there are too many lines.
     cut = [part for part in plan.get("cut", []) if part != "lines"]
     return PlanWords(
-        moved=f"{moved_sentence(plan['address'])}." if plan.get("address") else "",
+        moved=f"{in_words(told('address-moved', **plan['address']))}." if plan.get("address") else "",
         counts=counts_of(plan),
         opens=[row for row in rows if row.opens],
         closes=[row for row in rows if not row.opens],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from portal.told import joined_words
 from vpn.choices import NodeState, OperationKind, StepName, StepState
 from vpn.models import CloudNode, Instance, Operation, OperationStep, Peer
+from vpn.models.operation import listed_parts
 from vpn.presenters.findings import drift, failures, refusals
 from vpn.wire.finding import Code, Finding, parse_finding
 from vpn.wire.parsing import UUID as PEER_ID
@@ -42,6 +44,11 @@ def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
     return str(words) % {"subject": names.get(found.subject, found.subject)}
 
 
+def told_finding(kept: Mapping[str, Any]) -> str:
+    """The words of a finding within a sentence that a row keeps (portal.told)."""
+    return sentence_of(parse_finding(kept["finding"]))
+
+
 def names_in(found: Iterable[Finding | str]) -> Names:
     """The labels of the peers that findings name; one query, none if they name no peer."""
     ids = {one.subject for one in found if isinstance(one, Finding) and PEER_ID.fullmatch(one.subject)}
@@ -54,6 +61,8 @@ def names_in(found: Iterable[Finding | str]) -> Names:
 def operation_summary(operation: Operation, names: Names = _NO_NAMES) -> str:
     """What an operation carries, in one line."""
     undone = operation.undone
+    if operation.told:
+        return listed_parts(operation.told)
     if operation.summary or not undone:
         return operation.summary
     first = sentence_of(undone[0], names)
@@ -69,10 +78,11 @@ def step_message(operation: Operation, step: OperationStep, names: Names = _NO_N
         return _("%(why)s The portal tries again by itself.") % {"why": why}
     if step.refusal:
         return sentence_of(parse_finding(step.refusal), names)
-    if not step.message or not operation.findings:
-        return step.message
+    message = joined_words(step.told) if step.told else step.message
+    if not message or not operation.findings:
+        return message
     undone = " ".join(sentence_of(parse_finding(one), names) for one in operation.findings)
-    return f"{step.message} {_('Undone: %(changes)s') % {'changes': undone}}"
+    return f"{message} {_('Undone: %(changes)s') % {'changes': undone}}"
 
 
 def _why_waits(operation: Operation) -> str:

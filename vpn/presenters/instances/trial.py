@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from portal.models import Membership, Principal
+from portal.told import in_words
 from portal.web.client_address import parse_address
 from vpn.actions.instances.trial import USUAL
 from vpn.choices import TrialState
@@ -103,8 +104,8 @@ def _running(trial: ChangeTrial) -> ShownTrial:
     )
 
 
-def _what(changed: Iterable[str]) -> str:
-    words = "; ".join(changed)
+def _what(changed: Iterable[Any]) -> str:
+    words = "; ".join(map(in_words, changed))
     return f"{words}." if words else ""
 
 
