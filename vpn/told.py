@@ -58,6 +58,17 @@ def _proven(kept: Mapping[str, Any]) -> str:
     return str(words % {"place": in_words(kept["place"])})
 
 
+def _ports_closed(kept: Mapping[str, Any]) -> str:
+    ports = ", ".join(
+        f"{transport} {listed_names(list(map(str, found)))}" for transport, found in kept["ports"].items()
+    )
+    words = _(
+        "%(ports)s at %(address)s did not answer the portal. Open these ports in the firewall of the server and of its "
+        "provider, then try again."
+    )
+    return words % {"ports": ports, "address": kept["address"]}
+
+
 def _proof_cause(kept: Mapping[str, Any]) -> str:
     return f"{ProofCause(kept['cause']).label}."
 
@@ -118,6 +129,7 @@ STEPS: Final[dict[str, Words]] = {
     "proven": _proven,
     "proven-too": gettext_lazy("So were those through %(place)s."),
     "proof-cause": _proof_cause,
+    "ports-closed": _ports_closed,
     "not-proven": gettext_lazy("%(place)s is not proven: %(why)s"),
     "resolver-later": gettext_lazy("The resolver starts with the first peer."),
     "hub-on-server": gettext_lazy(

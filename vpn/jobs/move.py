@@ -121,7 +121,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation) -> Run:
     return Run.DONE
 
 
-def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | Told | str) -> None:
     """End the move. The hub stays where it is, and the new one is removed."""
     logger.warning("Step %s of the move of instance %s failed: %s", step.name, pk, sentence_of(cause))
     with transaction.atomic():

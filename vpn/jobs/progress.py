@@ -61,7 +61,7 @@ def finish_operation(operation: Operation) -> None:
         _journal(operation, "succeeded")
 
 
-def fail_operation(operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+def fail_operation(operation: Operation, step: OperationStep, cause: Finding | Told | str) -> None:
     """Note that a step failed, and the operation with it.
 
     Pages put a finding into words. `message` holds them in English, for programs of the release before.
@@ -70,6 +70,7 @@ def fail_operation(operation: Operation, step: OperationStep, cause: Finding | s
         message = sentence_of(cause)[:_MESSAGE_LENGTH]
         step.state, step.message, step.finished_at = StepState.FAILED, message, timezone.now()
         step.refusal = cause.document() if isinstance(cause, Finding) else None
+        step.told = cause if isinstance(cause, dict) else None
         step.save()
         operation.state, operation.finished_at = OperationState.FAILED, timezone.now()
         operation.save(update_fields=["state", "finished_at"])
@@ -80,7 +81,7 @@ def fail_operation(operation: Operation, step: OperationStep, cause: Finding | s
             _journal(operation, "failed", step=step.name, message=told_cause(cause))
 
 
-def told_cause(cause: Finding | str) -> Told | str:
+def told_cause(cause: Finding | Told | str) -> Told | str:
     """A cause as rows keep it."""
     return told("finding", finding=cause.document()) if isinstance(cause, Finding) else cause
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from portal.told import Told, in_words, told
+from portal.told import Told, told
 from vpn import failures
 from vpn.choices import Listener, ProofCause, Reachability
 from vpn.drivers.base import Found
@@ -13,14 +13,14 @@ from vpn.jobs.names import look_at, name_of
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance
 from vpn.models.peer import with_compat
-from vpn.presenters.needs.listener_words import ports_of
+from vpn.presenters.needs.listener_words import ports_by_transport
 from vpn.wire.finding import Finding
 
 
 class StepFailed(Exception):
-    """A step failed for `cause`: a finding, or for a proof the words of the knock."""
+    """A step failed for `cause`: a finding, or for a proof what the knock found."""
 
-    def __init__(self, cause: Finding | str) -> None:
+    def __init__(self, cause: Finding | Told | str) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
@@ -55,16 +55,13 @@ def prove(instance: Instance, *, over_openvpn: bool) -> tuple[list[Told], dict[s
     found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)
     # Most devices use the first address, so a fault of the other one does not stop provisioning.
     first = found[0][Listener.WIREGUARD]
-    spoken = in_words(_place(instance, addresses[0]))
+    place = _place(instance, addresses[0])
     closed = [listener for listener, one in found[0].items() if one.cause == ProofCause.CLOSED]
     if closed:
-        raise StepFailed(
-            f"{ports_of(instance, closed)} at {addresses[0]} did not answer the portal. Open these ports in the "
-            "firewall of the server and of its provider, then try again."
-        )
+        raise StepFailed(told("ports-closed", ports=ports_by_transport(instance, closed), address=addresses[0]))
     if first.cause == ProofCause.SILENT or first.reason:
-        raise StepFailed(f"{spoken} is not proven: {first.reason}")
-    proof = [told("proven", place=_place(instance, addresses[0]), named=has_resolver, where=str(first.cause))]
+        raise StepFailed(told("not-proven", place=place, why=first.reason))
+    proof = [told("proven", place=place, named=has_resolver, where=str(first.cause))]
     for address, others in zip(addresses[1:], found[1:], strict=True):
         proof.append(_of_another(_place(instance, address), others[Listener.WIREGUARD]))
     if not has_resolver:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
-from portal.told import told
+from portal.told import Told, told
 from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
@@ -102,7 +102,7 @@ def _goes_on(operation: Operation) -> bool:
     return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
 
 
-def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | Told | str) -> None:
     logger.warning("Step %s of instance %s failed: %s", step.name, pk, sentence_of(cause))
     with transaction.atomic():
         instance = lock_instance(pk)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from portal.told import joined_words
+from portal.told import Told, in_words, joined_words
 from vpn.choices import NodeState, OperationKind, StepName, StepState
 from vpn.models import CloudNode, Instance, Operation, OperationStep, Peer
 from vpn.models.operation import listed_parts
@@ -25,13 +25,14 @@ _ON_SERVER: Final = (StepName.ORDER, StepName.BOOT, StepName.SERVER, StepName.NE
 _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 
 
-def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
+def sentence_of(found: Finding | Told | str, names: Names = _NO_NAMES) -> str:
     """The sentence for a finding. A refusal says what to do; drift does not, as the portal undoes it.
 
-    A text is returned as it is: agents of the release before sent sentences.
+    A sentence as rows keep it (portal.told) is put into words. A text is returned as it is: agents of the release
+    before sent sentences.
     """
-    if isinstance(found, str):
-        return found
+    if not isinstance(found, Finding):
+        return in_words(found)
     code = Code(found.component, found.code)
     words = drift.WORDS.get(code) or refusals.WORDS.get(code) or failures.WORDS.get(code)
     if words is None:

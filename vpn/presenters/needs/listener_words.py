@@ -100,6 +100,12 @@ def unproven(need: Need) -> Words:
 
 def ports_of(instance: Instance, listeners: Iterable[str]) -> str:
     """The ports of some listeners, grouped as in a firewall rule: "UDP 20000 and 20001, TCP 20001"."""
+    ports = ports_by_transport(instance, listeners)
+    return ", ".join(f"{transport} {joined(list(map(str, found)))}" for transport, found in ports.items())
+
+
+def ports_by_transport(instance: Instance, listeners: Iterable[str]) -> dict[str, list[int]]:
+    """The ports of some listeners in their order, by UDP and TCP."""
     ports: dict[str, list[int]] = {}
     of = {
         Listener.WIREGUARD: ("UDP", instance.wireguard_port),
@@ -110,11 +116,7 @@ def ports_of(instance: Instance, listeners: Iterable[str]) -> str:
     for listener in listeners:
         transport, port = of[Listener(listener)]
         ports.setdefault(transport, []).append(port)
-    return ", ".join(
-        f"{transport} {joined([str(port) for port in sorted(ports[transport])])}"
-        for transport in ("UDP", "TCP")
-        if transport in ports
-    )
+    return {transport: sorted(ports[transport]) for transport in ("UDP", "TCP") if transport in ports}
 
 
 def _all_ports() -> str:
