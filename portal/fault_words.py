@@ -45,6 +45,8 @@ FAULTS: Final[dict[str, Words]] = {
     "mail-too-many": gettext_lazy("This address was sent many links in the last hour. Send another one in an hour."),
     "mail-device-removed": gettext_lazy("The device was removed meanwhile."),
     "mail-no-end": gettext_lazy("The peer has no end to remind of any more."),
+    "mail-link-ended": gettext_lazy("The link has ended meanwhile."),
+    "mail-cancelled": gettext_lazy("The operator of this portal cancelled it."),
     "link-deactivated": _is_deactivated,
     "link-invitation-over": _invitation_is_over,
     "link-own-password": _has_own_password,

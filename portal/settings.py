@@ -257,7 +257,10 @@ PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"
 QUEUED_MESSAGES = {
     "lost": "vpn.actions.peers.lost.lost_message",
     "reminder": "vpn.actions.peers.reminder.reminder_message",
+    "share": "vpn.actions.profiles.mailed_link.share_message",
 }
+# Who is told what became of them, by name: called with the mail, and the fault ("" if it was sent).
+QUEUED_OUTCOMES = {"share": "vpn.actions.profiles.mailed_link.note_outcome"}
 # Counters of what quotas limit, by name.
 QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.protocol.throttling.COUNTERS")
 # Without a mail server nothing is sent: staff read the messages in Django admin and pass them on.

@@ -198,8 +198,14 @@ GET  peer_key                           302    200     200     403   200      40
 POST peer_key                           302    422     422     403   422      404   404
 GET  peer_link                          302    302     302     302   302      404   404
 POST peer_link                          302    200     200     403   200      404   404
+GET  peer_link_mail                     302    302     302     403   302      404   404
+POST peer_link_mail                     302    302     302     403   302      404   404
+GET  peer_link_end                      302    405     405     405   405      405   405
+POST peer_link_end                      302    302     302     403   302      404   404
 GET  shared_profile                     404    404     404     404   404      404   404
 POST shared_profile                     404    404     404     404   404      404   404
+GET  import_profile                     404    404     404     404   404      404   404
+POST import_profile                     405    405     405     405   405      405   405
 GET  peer_edit                          302    403     200     403   200      404   404
 POST peer_edit                          302    403     302     403   302      404   404
 GET  peer_disable                       302    403     200     403   200      404   404
@@ -276,6 +282,10 @@ GET  peer_key                           302    404     200     403   200      40
 POST peer_key                           302    404     422     403   422      404   404
 GET  peer_link                          302    404     302     302   302      404   404
 POST peer_link                          302    404     200     403   200      404   404
+GET  peer_link_mail                     302    404     302     403   302      404   404
+POST peer_link_mail                     302    404     302     403   302      404   404
+GET  peer_link_end                      302    405     405     405   405      405   405
+POST peer_link_end                      302    404     302     403   302      404   404
 GET  peer_edit                          302    404     200     403   200      404   404
 POST peer_edit                          302    404     302     403   302      404   404
 GET  peer_disable                       302    404     200     403   200      404   404
@@ -320,7 +330,9 @@ POST   /instances/{instance_id}/peers         401    403     201     403   201  
 GET    /instances/{instance_id}/peers/{peer_id}        401 200 200 200 200 404 401
 PUT    /instances/{instance_id}/peers/{peer_id}        401 403 200 403 200 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}        401 403 204 403 204 404 401
+GET    /instances/{instance_id}/peers/{peer_id}/token  401 404 404 403 404 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 201 201 403 201 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/token/mail  401 409 409 403 409 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 204 204 403 204 404 401
 GET    /instances/{instance_id}/peers/{peer_id}/formats 401 200 200 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 403 200 403 200 404 401
@@ -358,7 +370,9 @@ CALLS_ABOUT_ANOTHERS_PEER = """
 GET    /instances/{instance_id}/peers/{peer_id}        401 404 200 200 200 404 401
 PUT    /instances/{instance_id}/peers/{peer_id}        401 404 200 403 200 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}        401 404 204 403 204 404 401
+GET    /instances/{instance_id}/peers/{peer_id}/token  401 404 404 403 404 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 404 201 403 201 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/token/mail  401 404 409 403 409 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 404 204 403 204 404 401
 GET    /instances/{instance_id}/peers/{peer_id}/formats 401 404 200 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 404 200 403 200 404 401

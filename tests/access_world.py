@@ -179,7 +179,7 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         return "/api/v1/vpn/nothing-here"
     if name == "account_reset_password_from_key":
         return reverse(name, args=["0", "nonsense"])
-    if name in {"account_link", "shared_profile", "scim_type", "scim_schema"}:
+    if name in {"account_link", "import_profile", "shared_profile", "scim_type", "scim_schema"}:
         return reverse(name, args=["nonsense"])
     subjects: dict[str, Any] = {
         "instance_retry": world.failed,

@@ -64,8 +64,12 @@ SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
 }
 
 SHARE_TOKEN_TTL: Final = 3600
+# A mailed one waits until its person reads mail.
+SHARE_MAIL_TTL: Final = 86400
 # How long the browser that opened a share link can come back to the profile: long enough to get an app from its store.
 SHARE_WINDOW: Final = 900
+# How long an app can import the profile of a page that was just shown, in seconds.
+IMPORT_TTL: Final = 600
 # How long a request for a profile waits, in seconds, until the hub has the peer.
 HUB_WAIT: Final = 5.0
 HOSTNAME_QUARANTINE_DAYS: Final = 30

@@ -19,9 +19,10 @@ from vpn.views.peers import acts as peer_acts
 from vpn.views.peers import create as peer_new
 from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
+from vpn.views.peers import link_mail as peer_link_mail
 from vpn.views.peers import page as peer
 from vpn.views.people import invite, receipt
-from vpn.views.profiles import my, my_connections, my_device, own_key, which
+from vpn.views.profiles import importing, my, my_connections, my_device, own_key, which
 from vpn.views.profiles import reveal as profile
 from vpn.views.profiles import shared as shared_profile
 from vpn.views.revisions import page as revisions
@@ -64,7 +65,10 @@ _PEERS = [
     path("peers/<uuid:pk>/profile/", profile.peer_profile, name="peer_profile"),
     path("peers/<uuid:pk>/key/", own_key.peer_key, name="peer_key"),
     path("peers/<uuid:pk>/link/", peer_link.peer_link, name="peer_link"),
+    path("peers/<uuid:pk>/link/mail/", peer_link_mail.peer_link_mail, name="peer_link_mail"),
+    path("peers/<uuid:pk>/link/end/", peer_link_mail.peer_link_end, name="peer_link_end"),
     path("p/<str:token>/", shared_profile.shared_profile, name="shared_profile"),
+    path("i/<str:token>/", importing.import_profile, name="import_profile"),
     path("peers/<uuid:pk>/edit/", peer_edit.peer_edit, name="peer_edit"),
     path("peers/<uuid:pk>/disable/", peer_acts.peer_disable, name="peer_disable"),
     path("peers/<uuid:pk>/enable/", peer_acts.peer_enable, name="peer_enable"),

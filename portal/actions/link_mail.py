@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.cache import cache
@@ -45,7 +46,7 @@ def mail_link(membership: Membership, *, by: Principal) -> bool:
     if not asked.exists():
         raise _a_moment_ago()
     # Redis is queried before the transaction begins.
-    fault = TOO_MANY if _are_too_many(membership) else ""
+    fault = TOO_MANY if is_crowded_mailbox(membership.organization_id, membership.user.email) else ""
     with transaction.atomic():
         # One conditional UPDATE, so that two simultaneous requests send one mail.
         if not asked.update(link_mailed_at=now, link_fault=fault):
@@ -84,10 +85,13 @@ def link_message(membership: Membership) -> EmailMessage:
         )
 
 
-def _are_too_many(membership: Membership) -> bool:
-    """Count a mail to this address by the organization. The key in Redis contains no address."""
-    address = salted_hmac(_SALT, membership.user.email.lower(), algorithm="sha256").hexdigest()[:32]
-    key = f"link-mail:{membership.organization_id}:{address}"
+def is_crowded_mailbox(organization_id: UUID, mailbox: str) -> bool:
+    """Count a link mailed to this address by the organization, and say if it is too many in an hour.
+
+    The key in Redis contains no address.
+    """
+    address = salted_hmac(_SALT, mailbox.lower(), algorithm="sha256").hexdigest()[:32]
+    key = f"link-mail:{organization_id}:{address}"
     cache.add(key, 0, _HOUR)
     try:
         return cache.incr(key) > MOST_IN_AN_HOUR

@@ -40,7 +40,7 @@ def send_queued(mail_id: UUID, *, by: Principal) -> None:
     If the mail server is unreachable, it is retried for an hour. A permanent refusal is not retried.
     """
     now = timezone.now()
-    mail = _claim(mail_id)
+    mail = _claim(mail_id, by)
     if mail is None:
         return
     if mail.requested_at < now - _TRIED:
@@ -82,7 +82,7 @@ def health() -> str:
     return f"The mail server has not taken {count} mails yet; staff see them in /admin/." if count else "ok"
 
 
-def _claim(mail_id: UUID) -> QueuedMail | None:
+def _claim(mail_id: UUID, by: Principal) -> QueuedMail | None:
     """Claim the mail for this worker and return it. An earlier try without a result exceeded its time limit."""
     now = timezone.now()
     before = QueuedMail.objects.select_related("membership__user", "membership__organization").filter(pk=mail_id)
@@ -95,7 +95,7 @@ def _claim(mail_id: UUID) -> QueuedMail | None:
         return None
     mail.fault = fault
     if fault:
-        _show(mail, fault)
+        _show(mail, fault, by)
     return mail
 
 
@@ -118,7 +118,7 @@ def _note_failure(mail: QueuedMail, error: SMTPException | OSError, by: Principa
         return
     fault = _text(told("mail-retried", error=type(error).__name__))
     QueuedMail.objects.filter(pk=mail.pk).update(fault=fault)
-    _show(mail, fault)
+    _show(mail, fault, by)
 
 
 def _text(fault: Told | str) -> str:
@@ -141,11 +141,16 @@ def _end(mail: QueuedMail, fault: Told | str, by: Principal) -> None:
             # A stranger asked for a password mail: that has a line, and one is enough if the mail is sent.
             if mail.membership is not None or mail.organization_id is not None or fault:
                 acted(by, "given up" if fault else "sent", mail)
-            _show(mail, _text(fault))
+            _show(mail, _text(fault), by)
 
 
-def _show(mail: QueuedMail, fault: str) -> None:
-    """Show the fault on the person's page. Faults of password mails are shown only in the staff's list of mail."""
+def _show(mail: QueuedMail, fault: str, by: Principal) -> None:
+    """Show the fault on the person's page, or where such mail was asked for; "" if it was sent.
+
+    Faults of password mails are shown only in the staff's list of mail.
+    """
+    if mail.kind in settings.QUEUED_OUTCOMES:
+        import_string(settings.QUEUED_OUTCOMES[mail.kind])(mail, fault, by=by)
     if mail.membership is not None:
         asked = Membership.objects.filter(pk=mail.membership.pk)
         asked.update(link_fault=fault)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Model, QuerySet
+from django.utils.module_loading import import_string
 
 from portal.actions.acting import Act, acted, one_act
 from portal.actions.organization import invite_admin
@@ -15,7 +17,9 @@ from portal.actions.slug import follow_name, lock_organizations_of
 from portal.audit.fields import differences, values_of
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import ApiToken, Mail, Membership, Organization, Principal, QueuedMail, User
+from portal.models.queued_mail import LONGEST_FAULT
 from portal.signals import membership_changed
+from portal.told import as_text, told
 
 
 @contextmanager
@@ -82,6 +86,9 @@ def cancel_mails(mails: QuerySet[QueuedMail], *, by: Principal) -> None:
     with transaction.atomic():
         for mail in mails.select_for_update(of=("self",)):
             acted(by, "cancelled", mail)
+            if mail.kind in settings.QUEUED_OUTCOMES:
+                tell = import_string(settings.QUEUED_OUTCOMES[mail.kind])
+                tell(mail, as_text(told("mail-cancelled"), LONGEST_FAULT), by=by)
             mail.delete()
 
 

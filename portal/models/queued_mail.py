@@ -1,6 +1,6 @@
 """Queued mail, until the mail server accepts it.
 
-A one-time link itself is not stored: it is signed, and the worker creates it from these rows when it sends the mail.
+A one-time link itself is not stored: the worker creates it from these rows when it sends the mail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class MailKind(models.TextChoices):
     NOTICE = "notice", _("Notice about an account")
     LOST = "lost", _("Report of a lost device")
     REMINDER = "reminder", _("Reminder before a device ends")
+    SHARE = "share", _("Share link of a profile")
 
 
 # Also of Membership.link_fault.
@@ -42,7 +43,8 @@ class QueuedMail(models.Model):
     address = models.EmailField(max_length=254, blank=True)
     # The organization that a mail about one of its devices belongs to.
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
-    # What a notice is about, or the id of the device; and from where it was done, or by whom. Empty for other mail.
+    # What a notice is about, or the id of the device or share link; and from where it was done, or by whom. Empty for
+    # other mail.
     notice = models.CharField(max_length=40, blank=True, default="", db_default="")
     origin = models.CharField(max_length=200, blank=True, default="", db_default="")
     requested_at = models.DateTimeField()
@@ -57,7 +59,7 @@ class QueuedMail(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=models.Q(kind="link", membership__isnull=False, address="")
-                | models.Q(kind__in=("reset", "notice", "lost", "reminder"), membership__isnull=True)
+                | models.Q(kind__in=("reset", "notice", "lost", "reminder", "share"), membership__isnull=True)
                 & ~models.Q(address=""),
                 name="queued_mail_has_one_recipient",
             )

@@ -114,7 +114,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-own-key-file]");
   if (button) {
     const text = document.getElementById(button.dataset.ownKeyFile).textContent;
-    const address = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+    const address = URL.createObjectURL(new Blob([text], { type: button.dataset.contentType }));
     const link = Object.assign(document.createElement("a"), { href: address, download: button.dataset.filename });
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);

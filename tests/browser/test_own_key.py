@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import plistlib
 import re
 import subprocess
 from collections.abc import Callable
@@ -95,6 +96,11 @@ def test_the_private_key_never_leaves_the_phone(visit: Visit, peer: Peer, member
         page.get_by_role("button", name=re.compile(r"^Download .*\.conf$")).first.click()
     assert Path(caught.value.path()).read_text().strip() == profile.strip()
     assert re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}\.conf", caught.value.suggested_filename)
+    page.get_by_label("iPhone, iPad").check()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name=re.compile(r"^Download .*-ios\.mobileconfig$")).click()
+    [tunnel] = plistlib.loads(Path(caught.value.path()).read_bytes())["PayloadContent"]
+    assert tunnel["VendorConfig"]["WgQuickConfig"].strip() == profile.strip()
     page.get_by_role("link", name="page of this peer").click()
     expect(page.get_by_role("link", name="Renew key")).to_be_visible()
     assert questions == ["beforeunload"]

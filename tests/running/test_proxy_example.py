@@ -55,6 +55,6 @@ def test_the_example_logs_no_token_and_passes_on_no_forwarded_header() -> None:
     log = next(line for line in text.splitlines() if "log_format" in line)
     for whole in ("$request ", '$request"', "$request_uri", "$uri", "$http_referer", "$args"):
         assert whole not in log
-    for secret in ("/p/", "/accounts/link/", "/accounts/password/reset/key/"):
+    for secret in ("/p/", "/i/", "/accounts/link/", "/accounts/password/reset/key/"):
         assert re.search(rf"~\^{secret}\s", text), "its address holds a token"
     assert text.count("proxy_pass ") == text.count('proxy_set_header Forwarded ""')

@@ -90,7 +90,7 @@ UNCOUNTED = {
     "vpn.ReleasedHostname": "one for each instance that was",
     "vpn.RevokedCertificate": "peers that were",
     "vpn.EarlierCertificate": "peers that changed their keys",
-    "vpn.ProfileLink": "one for each peer",
+    "vpn.ProfileLink": "two for each peer",
     "vpn.Tick": "one for each schedule",
     "vpn.CloudAccount": "staff",
     "vpn.CloudNode": "as many as servers: an instance orders at most one",

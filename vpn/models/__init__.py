@@ -29,7 +29,7 @@ from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
 from vpn.models.plan_mail import PlanMail
 from vpn.models.preparation import Preparation, PreparationStep
-from vpn.models.profile_link import ProfileLink
+from vpn.models.profile_link import LinkKind, ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
@@ -60,6 +60,7 @@ __all__ = [
     "IdempotencyKey",
     "Instance",
     "InstanceObservation",
+    "LinkKind",
     "ListenerProof",
     "Move",
     "Operation",

@@ -7,8 +7,10 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
+from vpn.choices import KeyCustody
 from vpn.models import Peer
 from vpn.profiles import wireguard
+from vpn.profiles.apple import configuration_profiles
 from vpn.profiles.names import wg_quick_filename
 from vpn.profiles.peer import profile_of
 from vpn.profiles.plain_file import Rendered, render_profile
@@ -39,6 +41,9 @@ def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict
     files.setdefault(own.format, own)
     if (linux := for_wg_quick(peer, family)) is not None:
         files[linux.format] = linux
+    # Without its key in it, nobody can complete such a file by hand.
+    if peer.key_custody == KeyCustody.PORTAL:
+        files |= {file.format: file for file in configuration_profiles(peer, plain.filename, plain.content).values()}
     return files
 
 

@@ -13,7 +13,7 @@ from portal.actions.acting import acted
 from portal.models import Cause, Membership, Principal, Receipt
 from vpn.actions.firewall.rules import lock_instances
 from vpn.choices import InstanceState
-from vpn.models import EndedTunnel, Instance, Peer, ProfileLink
+from vpn.models import EndedTunnel, Instance, LinkKind, Peer, ProfileLink
 from vpn.models.connection import has_tunnel
 from vpn.models.querysets import PeerQuerySet
 
@@ -49,7 +49,7 @@ def _end_links(receipt: Receipt, member: Membership) -> None:
     theirs = Q(peer__member=member)
     made = Q(made_by=member)
     wanted = made & ~theirs if receipt.cause == Cause.ROLE_CHANGED else made | theirs
-    found = ProfileLink.objects.filter(wanted, expires_at__gt=timezone.now())
+    found = ProfileLink.objects.filter(wanted, kind=LinkKind.SHARE, expires_at__gt=timezone.now())
     rows = found.select_related("peer__member__user", "peer__site").order_by("created_at", "pk")
     receipt.links = [link.peer.label for link in rows[:_MOST_NAMES]]
     ProfileLink.objects.filter(wanted).delete()

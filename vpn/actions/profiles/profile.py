@@ -31,7 +31,7 @@ from vpn.actions.profiles.refusals import (
 )
 from vpn.choices import InstanceState
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
-from vpn.models import DeliveredProfile, Instance, Peer, ProfileLink
+from vpn.models import DeliveredProfile, Instance, LinkKind, Peer, ProfileLink
 from vpn.profiles.formats import files_beside
 from vpn.profiles.known import known_digests
 from vpn.profiles.marks import configured_digest, mark_of
@@ -76,9 +76,9 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
     """
     try:
         if not _is_deliverable(peer):
-            _refuse_unready(peer.pk)
+            refuse_unready(peer.pk)
         with transaction.atomic():
-            return _deliver(_lock(peer.pk, peer.instance_id), wanted, by, "delivered")
+            return hand_out(lock_peer(peer.pk, peer.instance_id), wanted, "delivered", by=by)
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible(_("This peer was deleted meanwhile.")) from None
 
@@ -91,15 +91,23 @@ def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None, p
     """
     hashed, token = passphrase_hash(passphrase), secrets.token_urlsafe(32)
     with transaction.atomic():
-        locked = _lock(peer.pk, peer.instance_id)
-        _refuse_destroyed(locked)
-        ProfileLink.objects.filter(peer=locked).delete()
-        expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
-        ProfileLink.objects.create(
-            peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender, passphrase_hash=hashed
-        )
-        acted(by, "shared", locked, details={"passphrase": bool(hashed)})
+        locked = lock_peer(peer.pk, peer.instance_id)
+        refuse_destroyed(locked)
+        link = ProfileLink(peer=locked, digest=digest_of(token), made_by=sender, passphrase_hash=hashed)
+        replace_link(link, SHARE_TOKEN_TTL, by=by)
     return token, SHARE_TOKEN_TTL
+
+
+def replace_link(link: ProfileLink, seconds: int, *, by: Principal) -> None:
+    """Save a new link, which ends the peer's older one. The caller holds the lock on the instance."""
+    ProfileLink.objects.filter(peer=link.peer, kind=link.kind).delete()
+    link.expires_at = timezone.now() + timedelta(seconds=seconds)
+    link.save(force_insert=True)
+    if link.kind == LinkKind.IMPORT:
+        acted(by, "import offered", link.peer)
+        return
+    mailed = {"mailed_to": link.mailed_to} if link.mailed_to else {}
+    acted(by, "shared", link.peer, details={"passphrase": bool(link.passphrase_hash), **mailed})
 
 
 def renew_with_link(peer: Peer, *, by: Principal, sender: Membership) -> tuple[Peer, str, int]:
@@ -118,8 +126,13 @@ def find_link(token: str, browser: str = "") -> ProfileLink | None:
     return link if link is not None and link.peer.is_admitted and link.peer.has_profile else None
 
 
+def find_share_link(peer: Peer) -> ProfileLink | None:
+    """The peer's share link, as long as it lasts."""
+    return ProfileLink.objects.filter(peer=peer, kind=LinkKind.SHARE, expires_at__gt=timezone.now()).first()
+
+
 def revoke_link(peer: Peer, *, by: Principal) -> None:
-    """End the peer's share token, if there is one."""
+    """End the peer's share token, if there is one, and what it opened."""
     with transaction.atomic():
         ProfileLink.objects.filter(peer=peer).delete()
         acted(by, "share link revoked", peer)
@@ -151,12 +164,12 @@ def _redeem(
     ids = link.peer_id, link.peer.instance_id
     prove_passphrase(link, passphrase, browser_digest, by=by)
     try:
-        _refuse_unready(ids[0])
+        refuse_unready(ids[0])
         with transaction.atomic():
-            locked = _lock(*ids)
+            locked = lock_peer(*ids)
             if not take(token):
                 raise LinkNotFound
-            return _deliver(locked, wanted, by, "delivered by link")
+            return hand_out(locked, wanted, "delivered by link", by=by)
     except (Peer.DoesNotExist, PeerNotAdmitted, KeyDestroyed, HubGoing):
         raise LinkNotFound from None
 
@@ -175,16 +188,17 @@ def _open(token: str, browser: str) -> int:
 
 def _browser_digest(browser: str, token: str) -> str:
     """The stored digest of a browser's secret; valid for this token only."""
-    return _digest(f"{browser}:{token}")
+    return digest_of(f"{browser}:{token}")
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
+    """What is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _links(token: str) -> QuerySet[ProfileLink]:
     # The key is the digest of 256 random bits, so the timing of the lookup reveals nothing useful.
-    return ProfileLink.objects.filter(digest=_digest(token), expires_at__gt=timezone.now())
+    return ProfileLink.objects.filter(digest=digest_of(token), kind=LinkKind.SHARE, expires_at__gt=timezone.now())
 
 
 def is_on_hub(peer_id: UUID) -> bool:
@@ -193,7 +207,7 @@ def is_on_hub(peer_id: UUID) -> bool:
     return peer is None or peer.is_on_hub
 
 
-def _refuse_unready(peer_id: UUID) -> None:
+def refuse_unready(peer_id: UUID) -> None:
     """Raise a refusal before the instance is locked, so that waiting clients hold up no change."""
     peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
     _refuse_useless(peer)
@@ -209,23 +223,25 @@ def _is_deliverable(peer: Peer) -> bool:
 def _refuse_useless(peer: Peer) -> None:
     if not peer.is_admitted:
         raise PeerNotAdmitted
-    _refuse_destroyed(peer)
+    refuse_destroyed(peer)
     if peer.instance.state == InstanceState.DELETING:
         raise HubGoing
 
 
-def _refuse_destroyed(peer: Peer) -> None:
+def refuse_destroyed(peer: Peer) -> None:
+    """Raise KeyDestroyed for a peer whose profile cannot be made any more."""
     if not peer.has_profile:
         raise KeyDestroyed
 
 
-def _lock(peer_id: UUID, instance_id: UUID) -> Peer:
+def lock_peer(peer_id: UUID, instance_id: UUID) -> Peer:
     """The peer with its instance locked, so that the delivered and the stored version are the same."""
     hold_instance(instance_id)
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
 
 
-def _deliver(peer: Peer, wanted: Wanted, by: Principal, did: str) -> Delivery:
+def hand_out(peer: Peer, wanted: Wanted, did: str, *, by: Principal) -> Delivery:
+    """The profile of a peer whose instance is locked; stores what was delivered. Raises as `deliver_profile`."""
     _refuse_useless(peer)
     if not peer.is_on_hub:
         raise HubNotReady(peer)

@@ -6,18 +6,17 @@ from functools import partial
 from typing import Literal
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
 from portal.models import Membership, Principal
 from portal.web.later import not_yet
-from vpn.access import get_instance_of_peers, get_peer, may_fetch_profile
+from vpn.access import get_instance_of_peers, get_peer
 from vpn.actions.activity.planning import preview
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.peers.use import Unused, refuse_more_days
-from vpn.actions.profiles.profile import issue_link, renew_with_link, revoke_link
+from vpn.actions.profiles.profile import renew_with_link
 from vpn.actions.revisions.notes import noted
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of
@@ -36,7 +35,6 @@ from vpn.api.schemas.peer import (
     PeerCreate,
     PeerOut,
     PeerWithTokenOut,
-    TokenOut,
     show_peer,
 )
 from vpn.api.schemas.plan import PlanOut
@@ -216,25 +214,6 @@ def list_formats(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Http
 
 
 @router.post(
-    f"{PATH}/token",
-    response=answers({201: TokenOut}, 403, 404, 409, 422),
-    openapi_extra=takes(None, "Idempotency-Key"),
-    summary="Make a share token",
-)
-@idempotent
-def post_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
-    """A token that fetches the profile once, with `GET /client`. Older tokens of this peer end."""
-    return one(_with_token(_sharable(request, instance_id, peer_id), member_of(request)), status=201)
-
-
-@router.delete(f"{PATH}/token", response=answers({204: None}, 403, 404), summary="Revoke the share token")
-def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
-    """End the peer's share token, if there is one."""
-    revoke_link(_sharable(request, instance_id, peer_id), by=member_of(request).principal)
-    return nothing()
-
-
-@router.post(
     f"{PATH}/rotate",
     response=answers({200: PeerWithTokenOut}, 403, 404, 409, 422),
     openapi_extra=takes(None, "Idempotency-Key"),
@@ -245,20 +224,8 @@ def rotate(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpRespon
     """Give the peer new keys and a share token for its new profile; the old keys end."""
     member = member_of(request)
     peer = _peer(member, instance_id, peer_id, write=True)
-    return one(_shown_with(*renew_with_link(peer, by=member.principal, sender=member)))
+    return one(shown_with(*renew_with_link(peer, by=member.principal, sender=member)))
 
 
-def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
-    member = member_of(request)
-    peer = _peer(member, instance_id, peer_id)
-    if not may_fetch_profile(member, peer):
-        raise PermissionDenied("Only admins can share this profile.")
-    return peer
-
-
-def _with_token(peer: Peer, member: Membership) -> PeerWithTokenOut:
-    return _shown_with(peer, *issue_link(peer, by=member.principal, sender=member))
-
-
-def _shown_with(peer: Peer, token: str, ttl: int) -> PeerWithTokenOut:
+def shown_with(peer: Peer, token: str, ttl: int) -> PeerWithTokenOut:
     return PeerWithTokenOut(**show(peer).model_dump(), token=token, token_ttl=ttl)

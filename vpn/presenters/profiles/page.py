@@ -19,6 +19,7 @@ from vpn.presenters.instances.public_name import endpoint_sentence
 from vpn.presenters.profiles.family import asked_family, family_choice
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles import qr
+from vpn.profiles.apple import configuration_profiles
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
 from vpn.profiles.formats import WG_QUICK, for_wg_quick
 from vpn.profiles.known import known_digests
@@ -44,6 +45,14 @@ class Download:
     field: str = "download"
     value: str = "1"
 
+    @property
+    def browser_type(self) -> str:
+        """The content type for a browser.
+
+        It keeps the name of a file of unknown type. Android's would rename a text file to `….conf.txt`.
+        """
+        return BINARY if self.content_type.startswith("text/") else self.content_type
+
 
 @sensitive_variables()
 def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
@@ -57,6 +66,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "files": _files(router),
         "steps": router.steps if router else (),
         "linux_file": linux_file,
+        "apple_files": _apple_files(peer, delivery) if peer.key_custody == KeyCustody.PORTAL else {},
         "router_note": _router_note(peer),
         # Apps name the tunnel after their file, wg-quick after its own.
         "interface": delivery.filename.rpartition(".")[0],
@@ -77,11 +87,13 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
     }
 
 
-def own_key_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
+@sensitive_variables("delivery")
+def own_key_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
     """Context for a page to which the browser adds the private key that it made: in its files, and as the QR code."""
     title = _("QR code of the profile")
     return {
         "fills_key": True,
+        "apple_files": _apple_files(peer, delivery),
         "key_place": OWN_KEY_PLACE,
         "older": "older" in request.POST,
         "qr": format_html('<img class="qr" alt="{}" data-own-key-code>', title),
@@ -100,8 +112,9 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
     linux = _linux_file(request, peer)
     if linux is not None and linux.value == name:
         return _attachment(request, linux)
-    for file in _files(router_profile(peer, asked_family(request))):
-        if file.filename == name:
+    apple = _apple_files(peer, delivery) if peer.key_custody == KeyCustody.PORTAL else {}
+    for file in (*apple.values(), *_files(router_profile(peer, asked_family(request)))):
+        if name == file.value:
             return _attachment(request, file)
     raise Http404
 
@@ -139,6 +152,16 @@ def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
     return Download(file.filename, file.content, file.content_type, file.title, field="file", value=WG_QUICK)
 
 
+@sensitive_variables()
+def _apple_files(peer: Peer, delivery: Delivery) -> dict[str, Download]:
+    """The configuration profiles for iPhone, iPad and Mac, by system."""
+    found = configuration_profiles(peer, delivery.filename, delivery.content)
+    return {
+        system: Download(file.filename, file.content, file.content_type, field="file", value=file.format)
+        for system, file in found.items()
+    }
+
+
 def _router_note(peer: Peer) -> str:
     """The limitations of the site's router, such as IPv4 only."""
     if peer.site is None:
@@ -157,10 +180,7 @@ def _former_interface(peer: Peer) -> str:
 
 @sensitive_variables()
 def _attachment(request: HttpRequest, file: Download) -> HttpResponse:
-    kind = file.content_type
-    if kind.startswith("text/") and not prefers_text(request):
-        # A browser keeps the name of a file of unknown type. Android's would rename a text file to `….conf.txt`.
-        kind = BINARY
+    kind = file.content_type if prefers_text(request) else file.browser_type
     response = HttpResponse(file.content, content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{file.filename}"'
     return never_stored(response)

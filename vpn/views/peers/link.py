@@ -21,6 +21,7 @@ from portal.audit.log import note
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
+from vpn.actions.profiles.mailed_link import can_be_mailed
 from vpn.actions.profiles.profile import issue_link
 from vpn.actions.profiles.refusals import PeerNotAdmitted
 from vpn.models import Peer
@@ -54,6 +55,7 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
         "instance": peer.instance,
         "link": link,
         "until": min(until, peer.key_due_at or until),
+        "can_mail": can_be_mailed(peer),
         "has_passphrase": bool(passphrase.strip()),
         "qr": qr.image(link, title=_("QR code of the link")),
     }

@@ -12,6 +12,8 @@ from portal.access import get_member
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
+from vpn.actions.profiles.mailed_link import can_be_mailed
+from vpn.actions.profiles.profile import find_share_link
 from vpn.actions.sites.subnets import follows
 from vpn.choices import ProfileState
 from vpn.models import Peer
@@ -36,6 +38,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
     may_change = member.manages_peers_of(peer.instance_id)
     hub = HubSide(peer.instance, for_admin=member.is_admin)
     digests = known_digests(peer.instance)
+    may_fetch = may_fetch_profile(member, peer) and peer.is_admitted
     state = profile_states(peer.instance, [peer], digests=digests)[peer.pk]
     return {
         "peer": peer,
@@ -50,7 +53,9 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "routes_sentence": routes_sentence(peer, digests.sites),
         "routed_networks": routed_networks(peer, digests.sites),
         "may_change": may_change,
-        "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
+        "may_fetch": may_fetch,
+        "can_mail": may_fetch and can_be_mailed(peer),
+        "share_link": find_share_link(peer) if may_fetch else None,
         "twofold_addresses": sorted(set(networks_on(peer.seen.trail))),
         "is_own": peer.member_id == member.pk,
     }

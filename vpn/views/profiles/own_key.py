@@ -56,7 +56,7 @@ def peer_key(request: HttpRequest, pk: UUID) -> HttpResponse:
     except NotOffered:
         raise Http404 from None
     note("reveal", request, peer=peer.pk, form="page for a key of the device")
-    context = profile_context(request, peer, delivery) | own_key_context(request, peer)
+    context = profile_context(request, peer, delivery) | own_key_context(request, peer, delivery)
     return never_stored(render(request, "vpn/profiles/reveal.html", context))
 
 

@@ -21,6 +21,7 @@ from vpn.models import Peer
 from vpn.presenters.profiles.family import asked_family
 from vpn.presenters.profiles.page import asked_file, never_stored, prefers_text, profile_context, wants_file
 from vpn.views.profiles.hub_wait import not_ready, wait_for_hub
+from vpn.views.profiles.importing import import_context
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,7 +44,8 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     note("reveal", request, peer=peer.pk, form="file" if wants_file(request) else "page with its QR code")
     if wants_file(request):
         return asked_file(request, peer, delivery)
-    return never_stored(render(request, "vpn/profiles/reveal.html", profile_context(request, peer, delivery)))
+    context = profile_context(request, peer, delivery) | import_context(peer, by=member.principal)
+    return never_stored(render(request, "vpn/profiles/reveal.html", context))
 
 
 def _refused(request: HttpRequest, peer: Peer, refusal: Conflict) -> HttpResponse:

@@ -7,14 +7,12 @@ browser that opens the link is recognised by a cookie with a random secret, of w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import wraps
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.signing import BadSignature
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -26,9 +24,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import checks_itself
 from portal.audit.log import note
-from portal.database import is_busy
 from portal.models import Principal
-from portal.views.failure import busy
 from vpn.actions.profiles.profile import Delivery, Wanted, find_link, open_link
 from vpn.actions.profiles.refusals import HubNotReady, LinkNotFound, NotOffered, PassphraseWanted
 from vpn.api.protocol.errors import Refusal
@@ -38,46 +34,23 @@ from vpn.models import Peer, ProfileLink
 from vpn.presenters.profiles.family import asked_family
 from vpn.presenters.profiles.page import (
     asked_file,
-    never_stored,
     prefers_text,
     profile_context,
     systems_context,
     wants_file,
 )
+from vpn.views.profiles.discreet import discreet
 from vpn.views.profiles.hub_wait import not_ready, wait_for_hub
+from vpn.views.profiles.importing import import_context
 
 _COOKIE = "opened_link"
-View = Callable[[HttpRequest, str], HttpResponse]
-
-
-def _discreet(view: View) -> View:
-    """Keep the token out of logs, Referer, caches and search engines.
-
-    Django's log would name the path of each refused or failed request.
-    """
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, token: str) -> HttpResponse:
-        request.path = request.path_info = request.path.replace(token, "-")
-        try:
-            response = view(request, token)
-        except OperationalError as error:
-            if not is_busy(error):
-                raise
-            response = busy(request)
-        response = never_stored(response)
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["X-Robots-Tag"] = "noindex, nofollow"
-        return response
-
-    return wrapped
 
 
 # The form has no Referer and no Origin, so it cannot be checked for forgery. The token in its address protects it: an
 # attacker who knows the token needs no forged form.
 @csrf_exempt
 @login_not_required
-@_discreet
+@discreet
 @require_http_methods(["GET", "HEAD", "POST"])
 @checks_itself
 @sensitive_variables()
@@ -143,7 +116,7 @@ def _reveal(request: HttpRequest, peer: Peer, delivery: Delivery, until: datetim
     """The requested file, or the page, which this browser can open again until `until`."""
     if wants_file(request):
         return asked_file(request, peer, delivery)
-    context = profile_context(request, peer, delivery)
+    context = profile_context(request, peer, delivery) | import_context(peer, by=Principal.device(peer.pk, peer.label))
     if until is not None:
         context["older"] = False  # the profile of an earlier delivery by this link is the same
     until = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
@@ -187,8 +160,8 @@ def _ended(request: HttpRequest) -> HttpResponse:
         response.headers["Retry-After"] = (refusal.headers or {}).get("Retry-After", "60")
         return response
     words = _(
-        "A link shows its profile within an hour, and then for a while to the browser that opened it. A newer link to "
-        "the same profile ends it."
+        "A link shows its profile until the time that its sender was told, and then for a while to the browser that "
+        "opened it. A newer link to the same profile ends it."
     )
     return _said(request, {"heading": _("This link has ended"), "words": words, "ended": True}, status=404)
 
