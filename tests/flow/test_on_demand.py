@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from uuid import uuid4
 
 import django_rq
@@ -14,6 +15,7 @@ from tests.lab.waiting import wait_until
 from vpn import doorbell
 from vpn.jobs.runtime.heartbeat import worker_health
 from vpn.jobs.runtime.on_demand import Waiting, start_on_demand
+from vpn.jobs.runtime.queues import IS_BUSY_AFTER, OF_PROCESS, SPARE
 from vpn.jobs.runtime.worker import build_worker
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
@@ -96,3 +98,15 @@ def test_a_worker_that_has_grown_ends_once_it_is_idle(redis: Redis, monkeypatch:
         django_rq.get_queue("apply").enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
     build_worker(["apply"]).work(logging_level="CRITICAL")
     assert not django_rq.get_queue("apply").jobs
+
+
+def test_the_spare_worker_leaves_jobs_to_workers_that_are_idle(redis: Redis) -> None:
+    """They have a session with the server already."""
+    spare = build_worker(OF_PROCESS[SPARE], is_spare=True)
+    spare.ends_when_idle = True
+    doorbell.enqueue_apply(uuid4(), uuid4(), urgent=True)
+    began = time.monotonic()
+    found = spare.dequeue_job_and_maintain_ttl(10)
+    assert found is not None
+    assert found[0].func_name == "vpn.jobs.apply.apply_urgently"
+    assert time.monotonic() - began >= IS_BUSY_AFTER

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from vpn.desired import PLACEHOLDER_ID, PROBE_ID, Desired
 from vpn.models import EndedTunnel, Instance, Peer, PeerTombstone, Server
@@ -39,7 +39,7 @@ def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: Hub
         if not noted:
             return False
         _note_peers(instance_id, desired)
-        _confirm_ended(instance_id, desired.generation)
+        _confirm_ended(instance_id, desired.generation, datetime.fromtimestamp(report.read_at, UTC))
         PeerTombstone.objects.filter(instance=instance_id, generation__lte=desired.generation).delete()
     return True
 
@@ -61,11 +61,11 @@ def _note_peers(instance_id: UUID, desired: Desired) -> None:
     _note_leavers(instance_id, desired, digests)
 
 
-def _confirm_ended(instance_id: UUID, generation: int) -> None:
-    """Record on receipts that the hub is without these devices, and which server said so."""
+def _confirm_ended(instance_id: UUID, generation: int, confirmed_at: datetime) -> None:
+    """Record on receipts when the hub said that it is without these devices, and which server it is on."""
     server = Server.objects.filter(instances=instance_id).values("name")[:1]
     waiting = EndedTunnel.objects.filter(instance_id=instance_id, confirmed_at=None, generation__lte=generation)
-    waiting.update(confirmed_at=timezone.now(), confirmed_by=Coalesce(Subquery(server), Value("")))
+    waiting.update(confirmed_at=confirmed_at, confirmed_by=Coalesce(Subquery(server), Value("")))
 
 
 def _note_leavers(instance_id: UUID, desired: Desired, digests: dict[UUID, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
@@ -134,6 +135,8 @@ class HubReport:
     features: tuple[str, ...] = ()
     # The trial of the hub's settings, if its spec has one.
     trial: TrialReport | None = None
+    # When this process read it (Unix time, by its own clock).
+    read_at: float = field(default_factory=time.time, compare=False)
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""

@@ -14,14 +14,12 @@ from redis.exceptions import RedisError
 from portal.running import family
 from vpn import doorbell
 from vpn.jobs.runtime.heartbeat import beat
-from vpn.jobs.runtime.queues import OF_PROCESS, SPARE
+from vpn.jobs.runtime.queues import IS_BUSY_AFTER, OF_PROCESS, SPARE
 from vpn.jobs.runtime.regions import heartbeats_of, queues_of
 
 # A bell may be lost: without one, it looks after this time.
 _LOOKS_EVERY: Final = 4.0  # seconds
 _BEATS_EVERY: Final = 3.0  # seconds
-# A job that waits for longer has a worker that is busy: the spare one takes it.
-_IS_BUSY_AFTER: Final = 0.2  # seconds
 # A worker takes less time to start.
 _STARTS_WITHIN: Final = 10.0  # seconds
 
@@ -40,9 +38,9 @@ class Waiting:
         waiting = self._waiting()
         self._since = {name: self._since.get(name, now) for name, number in waiting.items() if number}
         for name, since in self._since.items():
-            if name != SPARE or now - since >= _IS_BUSY_AFTER:
+            if name != SPARE or now - since >= IS_BUSY_AFTER:
                 family.ring(name)
-        return _IS_BUSY_AFTER if self._since else _LOOKS_EVERY
+        return IS_BUSY_AFTER if self._since else _LOOKS_EVERY
 
     def beat(self) -> None:
         """Write heartbeats for processes that would be started. Raises RedisError."""

@@ -14,3 +14,5 @@ OF_PROCESS: Final = {
     # For queues whose jobs may take seconds, so that a slow job does not block the others.
     SPARE: ["urgent", "apply", "destroy", "provision"],
 }
+# A job that waits for longer has a worker that is busy: the spare one takes it. It has no session with the server yet.
+IS_BUSY_AFTER: Final = 0.3  # seconds

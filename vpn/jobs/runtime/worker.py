@@ -23,6 +23,7 @@ from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
 from vpn.jobs.runtime.looks import wait_for_looks
+from vpn.jobs.runtime.queues import IS_BUSY_AFTER
 from vpn.jobs.runtime.regions import heartbeats_of, queues_of, served_regions
 from vpn.jobs.runtime.time_limit import TimeLimit
 from vpn.jobs.servers import open_sessions
@@ -79,6 +80,10 @@ class PortalWorker(SimpleWorker):
         # Its queues without their regions, and these.
         self.names = list(dict.fromkeys(name.partition(":")[0] for name in names))
         self._regions = {region for _, _, region in (name.partition(":") for name in names) if region}
+        is_observer = "observe" in self.names
+        self._growth = Growth(_OBSERVER_AGE if is_observer else USUAL_AGE)
+        # Only to end: each pause that is over wakes a worker that has nothing to do.
+        self._shortest_pause = _OBSERVER_PAUSE if is_observer else _PAUSE
 
     @property
     def dequeue_timeout(self) -> int:
@@ -92,10 +97,6 @@ class PortalWorker(SimpleWorker):
         """
         kwargs.setdefault("dequeue_strategy", DequeueStrategy.DEFAULT if self.is_spare else DequeueStrategy.ROUND_ROBIN)
         stop = threading.Event()
-        is_observer = "observe" in self.names
-        self._growth = Growth(_OBSERVER_AGE if is_observer else USUAL_AGE)
-        # Only to end: each pause that is over wakes a worker that has nothing to do.
-        self._shortest_pause = _OBSERVER_PAUSE if is_observer else _PAUSE
         beats = ["worker:spare"] if self.is_spare else heartbeats_of(self.names)
         thread = beat_while_running(beats, stop, self._look_after)
         try:
@@ -110,10 +111,27 @@ class PortalWorker(SimpleWorker):
         """Wait for a job. One on demand ends when none comes for a while, and one that has grown: a new one follows."""
         while True:
             pause = self._shortest_pause if self._growth.is_too_large() else _PAUSE
-            found = super().dequeue_job_and_maintain_ttl(timeout, pause)
+            if not self.is_spare or timeout is None:
+                found = super().dequeue_job_and_maintain_ttl(timeout, pause)
+            else:
+                found = super().dequeue_job_and_maintain_ttl(None) if self._awaits_a_job(pause) else None
             is_done = found is not None or timeout is None
             if is_done or self.ends_when_idle or self._growth.is_too_large():
                 return found
+
+    def _awaits_a_job(self, seconds: float) -> bool:
+        """Return True once a job waits that its own worker does not take, which is busy; False after `seconds`."""
+        ends, seen = time.monotonic() + seconds, set[bytes]()
+        while time.monotonic() < ends:
+            with suppress(RedisError, OSError), self.connection.pipeline(transaction=False) as pipeline:
+                for queue in self.queues:
+                    pipeline.lindex(queue.key, 0)
+                waiting = {found for found in pipeline.execute() if found is not None}
+                if seen & waiting:
+                    return True
+                seen = waiting
+            time.sleep(IS_BUSY_AFTER)
+        return False
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Keep the worker's key in Redis, which rq does before and after each wait; health has its own heartbeats."""
