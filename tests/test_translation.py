@@ -12,6 +12,7 @@ from django.conf import settings
 from tests.messages.catalogue import catalogues, faults, is_translated, key_of
 from tests.messages.marked import ROOT, TEMPLATES, Message, collect, marked_in
 from tests.messages.unmarked import unmarked
+from tests.messages.unmarked_code import files, unmarked_in
 
 # Folders, and code, whose marked texts each catalogue translates already.
 TRANSLATED: tuple[str, ...] = ()
@@ -23,6 +24,11 @@ def _templates() -> list[Path]:
 
 def test_texts_of_templates_are_marked() -> None:
     found = {str(path.relative_to(ROOT)): texts for path in _templates() if (texts := unmarked(path))}
+    assert not found, "mark these texts for translation (docs/translation.md)"
+
+
+def test_texts_of_code_are_marked() -> None:
+    found = {str(path.relative_to(ROOT)): texts for path in files() if (texts := [*unmarked_in(path.read_text())])}
     assert not found, "mark these texts for translation (docs/translation.md)"
 
 
@@ -104,6 +110,16 @@ def test_all_kinds_of_unmarked_text_are_found(tmp_path: Path) -> None:
     assert set(unmarked(template)) == {
         "Words", "not known", "n|pluralize", 'title="A title"', "Some", "text", 'value="Send"',
     }  # fmt: skip
+
+
+def test_all_kinds_of_unmarked_text_in_code_are_found() -> None:
+    code = (
+        'Field(label="One", help_text=_("Fine"), widget="Fine")\nraise NotPossible(f"{name} is two.", code="fine")\n'
+        'InvalidInput({"field": ["Three is wrong."]})\nmessages.success(request, "Four is done.")\n'
+        'logger.info("This is fine.")\nraise Conflict(_("%(n)s is fine.") % {"n": n}, next_step="Five")\n'
+        'InvalidInput.in_field("name", "Six is empty.")\n'
+    )
+    assert [*unmarked_in(code)] == ["One", "… is two.", "Three is wrong.", "Four is done.", "Five", "Six is empty."]
 
 
 def _translated(path: Path) -> set[Message]:

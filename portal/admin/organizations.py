@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from portal.actions.link_mail import mail_link
 from portal.actions.organization import needs_admin
@@ -56,8 +56,8 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     def links_of(self, organization: Organization) -> list[str]:
         """One link for each list."""
         return [
-            list_link(Membership, _("members"), organization=organization.pk),
-            list_link(Group, _("groups"), organization=organization.pk),
+            list_link(Membership, pgettext("label", "members"), organization=organization.pk),
+            list_link(Group, pgettext("label", "groups"), organization=organization.pk),
         ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Organization | None = None) -> Any:

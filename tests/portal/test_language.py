@@ -23,11 +23,12 @@ GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.5"}
 
 
 @pytest.fixture
-def both(settings: Settings) -> None:
-    """Offer German too."""
-    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+def one(settings: Settings) -> None:
+    """Offer English alone."""
+    settings.LANGUAGES = [("en", "English")]
 
 
+@pytest.mark.usefixtures("one")
 def test_with_one_language_there_is_no_choice(member: Membership) -> None:
     browser = signed_in(member.user)
     page = browser.get(ACCOUNT, headers=GERMAN)
@@ -37,7 +38,6 @@ def test_with_one_language_there_is_no_choice(member: Membership) -> None:
     assert browser.post(CHOOSE, {"language": "de"}).status_code == 404
 
 
-@pytest.mark.usefixtures("both")
 def test_the_browser_decides_until_the_person_chooses(member: Membership) -> None:
     browser = signed_in(member.user)
     page = browser.get(ACCOUNT, headers=GERMAN)
@@ -53,14 +53,12 @@ def test_the_browser_decides_until_the_person_chooses(member: Membership) -> Non
     assert list(codes).count("user.language_chosen") == 2
 
 
-@pytest.mark.usefixtures("both")
 def test_an_unknown_language_is_not_chosen(member: Membership) -> None:
     assert signed_in(member.user).post(CHOOSE, {"language": "xx"}).status_code == 404
     member.user.refresh_from_db()
     assert member.user.language == ""
 
 
-@pytest.mark.usefixtures("both")
 def test_programs_read_english(admin: Membership) -> None:
     admin.user.language = "de"
     admin.user.save(update_fields=["language"])
@@ -73,7 +71,6 @@ def test_programs_read_english(admin: Membership) -> None:
     assert translation.get_language() == "en"
 
 
-@pytest.mark.usefixtures("both")
 def test_mail_is_in_the_recipients_language(
     member: Membership, settings: Settings, mailoutbox: list[EmailMessage]
 ) -> None:
@@ -86,6 +83,7 @@ def test_mail_is_in_the_recipients_language(
         assert [mail.body for mail in Mailbox(mailoutbox)] == ["de"]
 
 
+@pytest.mark.usefixtures("one")
 def test_a_language_that_is_not_offered_any_more_is_english(member: Membership) -> None:
     member.user.language = "de"
     assert language_of(member.user) == "en"

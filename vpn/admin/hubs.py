@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from portal.admin.base import linked, list_link, row_link
 from portal.models import Membership, Organization
@@ -68,8 +68,8 @@ class InstanceAdmin(ReadOnly):
         """Links to its peers and operations."""
         of = {"instance": instance.pk}
         found = (
-            list_link(Peer, _("peers"), **of),
-            list_link(Operation, _("operations"), **of),
+            list_link(Peer, pgettext("label", "peers"), **of),
+            list_link(Operation, pgettext("label", "operations"), **of),
             list_link(Operation, _("failed"), state__exact="failed", **of),
         )
         return format_html_join(", ", "{}", ((link,) for link in found))
@@ -180,4 +180,4 @@ class SiteAdmin(ReadOnly):
     @admin.display(description=gettext_lazy("its rows"))
     def related(self, site: Site) -> str:
         """A link to its routers' tunnels."""
-        return list_link(Peer, _("peers"), site=site.pk)
+        return list_link(Peer, pgettext("label", "peers"), site=site.pk)

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from portal.actions.staff_save import saving
 from portal.admin.base import list_link
@@ -122,10 +122,11 @@ class ServerAdmin(CompromisePages):
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def shown_state(self, server: Server) -> str:
         """The state, and since when."""
+        state = _("Cordoned") if server.shown_state == "cordoned" else server.get_state_display()
         if server.state_since is None:
-            return server.shown_state
+            return state
         since = f"{server.state_since:%Y-%m-%d %H:%M}"
-        return _("%(state)s since %(since)s UTC") % {"state": server.shown_state, "since": since}
+        return _("%(state)s since %(since)s UTC") % {"state": state, "since": since}
 
     @admin.display(description=gettext_lazy("why"))
     def reason(self, server: Server) -> str:
@@ -144,7 +145,7 @@ class ServerAdmin(CompromisePages):
         """The number of its instances, with a link to them."""
         return list_link(Instance, grouped(server.instance_count), server=server.pk)
 
-    @admin.display(description=gettext_lazy("peers"), ordering="peer_count")
+    @admin.display(description=pgettext_lazy("label", "peers"), ordering="peer_count")
     def peers(self, server: Any) -> str:
         """The number of its hubs' peers, with a link to them."""
         return list_link(Peer, grouped(server.peer_count), server=server.pk)
@@ -154,8 +155,8 @@ class ServerAdmin(CompromisePages):
         """Links to what it carries, and to what failed there."""
         of = {"server": server.pk}
         found = (
-            list_link(Instance, _("instances"), **of),
-            list_link(Peer, _("peers"), **of),
+            list_link(Instance, pgettext("label", "instances"), **of),
+            list_link(Peer, pgettext("label", "peers"), **of),
             list_link(Operation, _("failed operations"), state__exact="failed", **of),
         )
         return format_html_join(", ", "{}", ((link,) for link in found))

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 
 from portal.admin.base import list_link
 from portal.admin.organizations import OrganizationAdmin
@@ -34,17 +34,17 @@ class TenantAdmin(OrganizationAdmin):
             member_count=_count("memberships"),
         )
 
-    @admin.display(description=gettext_lazy("instances"), ordering="instance_count")
+    @admin.display(description=pgettext_lazy("label", "instances"), ordering="instance_count")
     def instances(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.INSTANCES, organization.instance_count)
 
-    @admin.display(description=gettext_lazy("peers"), ordering="peer_count")
+    @admin.display(description=pgettext_lazy("label", "peers"), ordering="peer_count")
     def peers(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.PEERS, organization.peer_count)
 
-    @admin.display(description=gettext_lazy("members"), ordering="member_count")
+    @admin.display(description=pgettext_lazy("label", "members"), ordering="member_count")
     def members(self, organization: Any) -> str:
         """In use, and the limit."""
         return _of(organization, Quota.MEMBERS, organization.member_count)
@@ -53,9 +53,9 @@ class TenantAdmin(OrganizationAdmin):
         """What the organization has on hubs, and what failed there."""
         of = {"organization": organization.pk}
         return [
-            list_link(Instance, _("instances"), **of),
-            list_link(Peer, _("peers"), **of),
-            list_link(Site, _("sites"), **of),
+            list_link(Instance, pgettext("label", "instances"), **of),
+            list_link(Peer, pgettext("label", "peers"), **of),
+            list_link(Site, pgettext("label", "sites"), **of),
             *super().links_of(organization),
             list_link(Operation, _("failed operations"), state__exact="failed", **of),
         ]
