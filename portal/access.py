@@ -33,6 +33,7 @@ _OPEN_TO_PROVIDERS: Final = frozenset(
         *("healthz", "account_login", "account_logout", "account_inactive", "own_means", "shared_profile"),
         "import_profile",
         *("sign_in_ways", "sign_in_organization", "sign_in_begin", "provider_return"),
+        *("provider_answer", "provider_metadata"),
         *("api:openapi-json", "api:openapi-view"),
     }
 )

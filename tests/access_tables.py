@@ -83,6 +83,10 @@ GET  provider_confirm                   404    404     404     404   404      40
 POST provider_confirm                   404    404     404     404   404      404   404
 GET  provider_return                    404    404     404     404   404      404   404
 POST provider_return                    405    405     405     405   405      405   405
+GET  provider_answer                    405    405     405     405   405      405   405
+POST provider_answer                    404    404     404     404   404      404   404
+GET  provider_metadata                  404    404     404     404   404      404   404
+POST provider_metadata                  405    405     405     405   405      405   405
 GET  provider_connect                   302    404     404     404   404      404   404
 POST provider_connect                   302    405     405     405   405      405   405
 GET  provider_disconnect                302    405     405     405   405      405   405

@@ -194,6 +194,9 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "plan": world.plan,
         "token": world.token,
         "provider_return": world.provider,
+        # It speaks OpenID Connect: these are not there.
+        "provider_answer": world.provider,
+        "provider_metadata": world.provider,
         "provider_connect": world.members["member"],
         "provider_disconnect": world.members["member"],
         "revision": world.revision,

@@ -15,9 +15,11 @@ from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization
 from portal.audit.fields import values_of
 from portal.exceptions import InvalidInput, NotPossible
-from portal.models import Group, Organization, Principal, ProviderGroup, ProviderIdentity, SignInProvider
+from portal.models import Group, Organization, Principal, ProviderGroup, ProviderIdentity, ProviderKind, SignInProvider
 from portal.models.sign_in_provider import THEIR_GROUP_LENGTH
 from portal.web.public_fetch import url_fault
+from portal.web.safe_xml import XmlFault
+from portal.web.saml_metadata import read_metadata
 
 MOST_GROUPS: Final = 200
 MOST_DOMAINS: Final = 20
@@ -29,31 +31,42 @@ _CLIENT: Final = ("issuer", "client_id")
 def save_provider(
     organization: Organization, *, by: Principal, values: Mapping[str, Any], secret: str, mapping: Iterable[str]
 ) -> SignInProvider:
-    """Set up the provider, or change it; an empty `secret` keeps the former one. Raises InvalidInput.
+    """Set up an OpenID Connect provider, or change it; an empty `secret` keeps the former one.
 
-    `values` are columns; each line of `mapping` is a group of the provider, “|”, and one of ours.
+    `values` are columns; each line of `mapping` is a group of the provider, “|”, and one of ours. Raises InvalidInput.
     """
     with transaction.atomic():
         lock_organization(organization.pk)
-        found = SignInProvider.objects.filter(organization=organization).first()
-        provider = found or SignInProvider(organization=organization)
-        wanted = {**values, "domains": _cleaned_domains(values["domains"], may_join=values["may_join"])}
-        if fault := url_fault(wanted["issuer"]):
+        found = _found(organization, ProviderKind.OIDC)
+        if fault := url_fault(values["issuer"]):
             raise InvalidInput.in_field("issuer", fault)
         if found is None and not secret:
             raise InvalidInput.in_field("client_secret", _("Enter the client secret."))
-        if found is not None and not secret and found.issuer != wanted["issuer"]:
+        if found is not None and not secret and found.issuer != values["issuer"]:
             # The new issuer names the address to which the secret is sent.
             raise InvalidInput.in_field("client_secret", _("Enter the client secret for the new issuer."))
-        pairs = _cleaned_mapping(organization, mapping)
-        if found is None:
-            _write(provider, wanted, secret, pairs)
-            acted(by, "created", provider)
-        else:
-            with one_act(by, "changed", provider, is_change=True):
-                _write(provider, wanted, secret, pairs)
-            if secret:
-                acted(by, "secret replaced", provider)
+        provider = found or SignInProvider(organization=organization)
+        _save(provider, values, mapping, secret=secret, by=by, is_new=found is None)
+        if found is not None and secret:
+            acted(by, "secret replaced", provider)
+    return provider
+
+
+def save_saml_provider(
+    organization: Organization, *, by: Principal, values: Mapping[str, Any], metadata: str, mapping: Iterable[str]
+) -> SignInProvider:
+    """Set up a SAML provider, or change it; an empty `metadata` keeps the former one.
+
+    It may be saved before there is any: most providers first want to know the portal's. Raises InvalidInput.
+    """
+    with transaction.atomic():
+        lock_organization(organization.pk)
+        found = _found(organization, ProviderKind.SAML)
+        if values["may_join"] and not values["mail_attribute"]:
+            raise InvalidInput.in_field("mail_attribute", _("Enter the attribute whose domain says who may join."))
+        provider = found or SignInProvider(organization=organization, kind=ProviderKind.SAML)
+        wanted = {**values, **_of_metadata(metadata)}
+        _save(provider, wanted, mapping, secret="", by=by, is_new=found is None)
     return provider
 
 
@@ -95,8 +108,47 @@ def note_refusal(provider: SignInProvider, fault: str, *, by: Principal) -> None
         acted(by, "sign-in refused", provider, details={"fault": fault})
 
 
+def _found(organization: Organization, kind: ProviderKind) -> SignInProvider | None:
+    """The organization's provider. Raises InvalidInput if it is of another kind."""
+    found = SignInProvider.objects.filter(organization=organization).first()
+    if found is not None and found.kind != kind:
+        raise InvalidInput.in_field(
+            "name", _("Remove the present provider first: its people connect the new one anew.")
+        )
+    return found
+
+
+def _of_metadata(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        read = read_metadata(text)
+    except XmlFault as fault:
+        raise InvalidInput.in_field("metadata", str(fault)) from None
+    return {"issuer": read.issuer, "sign_in_page": read.page, "certificates": read.certificates}
+
+
+def _save(
+    provider: SignInProvider,
+    values: Mapping[str, Any],
+    mapping: Iterable[str],
+    *,
+    secret: str,
+    by: Principal,
+    is_new: bool,
+) -> None:
+    wanted = {**values, "domains": _cleaned_domains(values["domains"], may_join=values["may_join"])}
+    pairs = _cleaned_mapping(provider.organization, mapping)
+    if is_new:
+        _write(provider, wanted, secret, pairs)
+        acted(by, "created", provider)
+    else:
+        with one_act(by, "changed", provider, is_change=True):
+            _write(provider, wanted, secret, pairs)
+
+
 def _write(provider: SignInProvider, wanted: Mapping[str, Any], secret: str, pairs: set[tuple[str, Any]]) -> None:
-    if any(getattr(provider, name) != wanted[name] for name in _CLIENT):
+    if any(getattr(provider, name) != wanted[name] for name in _CLIENT if name in wanted):
         provider.tried_at, provider.enabled = None, False
         _end_sessions(provider)
     for name, value in wanted.items():

@@ -41,7 +41,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "server": ("name", "address", "address_v6", "networks", "cordoned", "capacity"),
     "signinprovider": (
-        "name", "issuer", "client_id", "scopes", "groups_claim", "mapping", "may_join", "domains", "is_second_factor",
+        "kind", "name", "issuer", "client_id", "scopes", "sign_in_page", "fingerprints", "mail_attribute",
+        "name_attribute", "groups_claim", "mapping", "may_join", "domains", "is_second_factor",
         "enabled",
     ),
     "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets"),

@@ -23,6 +23,7 @@ RATE_LIMITS: Final = {
     # By network, which may be that of a whole office. Each may ask an organization's provider.
     "provider_begin": "60/m/key,1000/h/key",
     "provider_return": "60/m/key,1000/h/key",
+    "provider_answer": "60/m/key,1000/h/key",
     "provider_organization": "240/m/key",
     "provider_confirm": "20/m/key",
 }

@@ -13,7 +13,7 @@ from portal.models.principal import Principal, PrincipalKind
 from portal.models.queued_mail import MailKind, QueuedMail
 from portal.models.quota import Quota
 from portal.models.receipt import Cause, Receipt
-from portal.models.sign_in_provider import ProviderGroup, ProviderIdentity, SignInProvider
+from portal.models.sign_in_provider import ProviderGroup, ProviderIdentity, ProviderKind, SignInProvider
 from portal.models.user import User
 from portal.models.write_mark import WriteMark
 
@@ -34,6 +34,7 @@ __all__ = [
     "PrincipalKind",
     "ProviderGroup",
     "ProviderIdentity",
+    "ProviderKind",
     "QueuedMail",
     "Quota",
     "Receipt",

@@ -1,7 +1,9 @@
-"""An organization's own OpenID Connect provider, its groups, and the identities of members with it."""
+"""An organization's own sign-in provider, its groups, and the identities of members with it."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import uuid
 from typing import ClassVar
 
@@ -18,6 +20,14 @@ ISSUER_LENGTH = 300
 CLIENT_LENGTH = 255
 SUBJECT_LENGTH = 255
 THEIR_GROUP_LENGTH = 200
+ATTRIBUTE_LENGTH = 200
+
+
+class ProviderKind(models.TextChoices):
+    """How it signs people in; a provider keeps its kind, because their subjects are different names."""
+
+    OIDC = "oidc", "OpenID Connect"
+    SAML = "saml", "SAML 2.0"
 
 
 class SignInProvider(models.Model):
@@ -25,13 +35,21 @@ class SignInProvider(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="sign_in_provider")
+    kind = models.CharField(max_length=8, choices=ProviderKind.choices, default=ProviderKind.OIDC)
     # The name on the button.
     name = models.CharField(max_length=40)
+    # SAML: the entity ID of the provider's metadata; "" until there is one.
     issuer = models.CharField(max_length=ISSUER_LENGTH)
     client_id = models.CharField(max_length=CLIENT_LENGTH)
     client_secret_sealed = models.TextField()
     # Asked for beside `openid email profile`.
     scopes = models.CharField(max_length=200, blank=True)
+    # SAML, of the metadata: where people sign in, and the certificates (DER in base64) that check its signatures.
+    sign_in_page = models.CharField(max_length=500, blank=True)
+    certificates = models.JSONField(default=list, blank=True)
+    # SAML: the attributes with a person's mail address and name; "" for none.
+    mail_attribute = models.CharField(max_length=ATTRIBUTE_LENGTH, blank=True)
+    name_attribute = models.CharField(max_length=ATTRIBUTE_LENGTH, blank=True)
     # The claim that lists the provider's groups; "" for none.
     groups_claim = models.CharField(max_length=100, blank=True)
     # People whom nobody invited join as members, if the provider has verified an address of these domains.
@@ -48,6 +66,16 @@ class SignInProvider(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_saml(self) -> bool:
+        """True if it speaks SAML."""
+        return self.kind == ProviderKind.SAML
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """SHA-256 of each certificate, as the journal has them."""
+        return sorted(hashlib.sha256(base64.b64decode(one)).hexdigest() for one in self.certificates)
 
     @property
     def mapping(self) -> list[str]:

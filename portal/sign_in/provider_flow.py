@@ -13,7 +13,7 @@ from allauth.account.stages import LoginStageController
 from allauth.core.internal import ratelimit
 from allauth.mfa.stages import AuthenticateStage
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -21,6 +21,7 @@ from portal.access import SESSION_KEY, home_of
 from portal.actions.provider_identity import Arrival
 from portal.models import ProviderIdentity, SignInProvider
 from portal.sign_in.oidc import ProviderFault, authorization_url, claims_of_code
+from portal.sign_in.saml import request_url, take_answer
 from portal.sign_in.signing import IDENTITY
 from portal.web.client_address import counted_as
 
@@ -58,6 +59,16 @@ def return_address(provider: SignInProvider) -> str:
     return public_address("provider_return", provider.pk)
 
 
+def answer_address(provider: SignInProvider) -> str:
+    """The assertion consumer service: where a SAML provider posts its answer."""
+    return public_address("provider_answer", provider.pk)
+
+
+def entity_id(provider: SignInProvider) -> str:
+    """The portal's name at a SAML provider: where its metadata is."""
+    return public_address("provider_metadata", provider.pk)
+
+
 def is_limited(request: HttpRequest, action: str, *, organization: object = None) -> bool:
     """Count a request by its network, and by its organization; True if there were too many."""
     keys = [(action, counted_as(request.META.get("REMOTE_ADDR", "")))]
@@ -74,7 +85,11 @@ def begin(request: HttpRequest, provider: SignInProvider, *, purpose: str) -> st
     if is_limited(request, "provider_begin", organization=provider.organization_id):
         raise TooMany(_("Too many attempts. Wait a few minutes, then try again."))
     flow = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
-    page = authorization_url(provider, return_address(provider), **flow, anew=purpose == "try")
+    if provider.is_saml:
+        sent = {name: flow[name] for name in ("state", "nonce")}
+        page = request_url(provider, answer_address(provider), entity_id(provider), **sent)
+    else:
+        page = authorization_url(provider, return_address(provider), **flow, anew=purpose == "try")
     request.session[_FLOW_KEY] = {**flow, "provider": str(provider.pk), "purpose": purpose, "at": time.time()}
     return page
 
@@ -93,17 +108,10 @@ def come_back(request: HttpRequest, provider: SignInProvider) -> Returned:
     is_ours = flow.get("provider") == str(provider.pk) and flow.get("at", 0) > time.time() - _LASTS
     if not is_ours or not hmac.compare_digest(state.encode(), flow["state"].encode()):
         raise NotBegun(_("This answer does not belong to a sign-in that was begun in this browser."))
-    if request.GET.get("iss", provider.issuer) != provider.issuer:
-        raise ProviderFault(_("Another provider answered."))
-    if "error" in request.GET or not request.GET.get("code"):
-        raise ProviderFault(_("The provider did not sign you in."))
-    claims = claims_of_code(
-        provider,
-        request.GET["code"],
-        return_address(provider),
-        nonce=flow["nonce"],
-        verifier=flow["verifier"],
-    )
+    if provider.is_saml:
+        claims = take_answer(provider, request.GET.get("answer", ""), nonce=flow["nonce"])
+    else:
+        claims = _claims_of_query(provider, request.GET, flow)
     return Returned(flow["purpose"], _arrival(provider, claims), claims)
 
 
@@ -136,6 +144,16 @@ def sign_in(request: HttpRequest, identity: ProviderIdentity) -> HttpResponse:
     return response
 
 
+def _claims_of_query(provider: SignInProvider, query: QueryDict, flow: dict[str, Any]) -> dict[str, Any]:
+    if query.get("iss", provider.issuer) != provider.issuer:
+        raise ProviderFault(_("Another provider answered."))
+    if "error" in query or not query.get("code"):
+        raise ProviderFault(_("The provider did not sign you in."))
+    return claims_of_code(
+        provider, str(query["code"]), return_address(provider), nonce=flow["nonce"], verifier=flow["verifier"]
+    )
+
+
 def _arrival(provider: SignInProvider, claims: dict[str, Any]) -> Arrival:
     email, name = claims.get("email"), claims.get("name")
     # Some providers write the word.
@@ -149,7 +167,7 @@ def _arrival(provider: SignInProvider, claims: dict[str, Any]) -> Arrival:
         subject=claims["sub"],
         email=address if _is_address(address) else "",
         name=name[:200] if isinstance(name, str) else "",
-        groups=_groups(provider.groups_claim, claims),
+        groups=_groups("groups" if provider.is_saml else provider.groups_claim, claims),
     )
 
 

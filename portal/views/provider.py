@@ -10,13 +10,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal.access import get_admin, get_reader
-from portal.actions.sign_in_provider import delete_provider, save_provider, switch_provider
+from portal.actions.sign_in_provider import delete_provider, save_provider, save_saml_provider, switch_provider
 from portal.exceptions import InvalidInput, NotPossible
 from portal.forms.refusal import show_refusal
-from portal.forms.sign_in_provider import ProviderForm, initial_of
-from portal.models import Membership, SignInProvider
+from portal.forms.sign_in_provider import ProviderForm, SamlProviderForm
+from portal.models import Membership, ProviderKind, SignInProvider
 from portal.sign_in.oidc import ProviderFault
-from portal.sign_in.provider_flow import TRIED_KEY, begin, public_address, return_address
+from portal.sign_in.provider_flow import (
+    TRIED_KEY,
+    answer_address,
+    begin,
+    entity_id,
+    public_address,
+    return_address,
+)
+from portal.web.safe_xml import is_installed
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -24,8 +32,9 @@ def provider_settings(request: HttpRequest) -> HttpResponse:
     """The provider of the organization; what the last try of this browser said."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
     provider = SignInProvider.objects.filter(organization=member.organization_id).first()
-    data = request.POST if request.method == "POST" else None
-    form = ProviderForm(data, initial=initial_of(provider), provider=provider)
+    is_saml = provider.is_saml if provider else is_installed() and request.GET.get("kind") == ProviderKind.SAML
+    data = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = (SamlProviderForm if is_saml else ProviderForm)(*data, provider=provider)
     for field in form.fields.values():
         field.disabled = not member.is_admin
     if request.method == "POST" and form.is_valid() and _save(member, form):
@@ -34,11 +43,20 @@ def provider_settings(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "provider": provider,
-        "back": return_address(provider) if provider else "",
+        "is_saml": is_saml,
+        "offers_saml": is_installed(),
+        "addresses": _addresses(provider) if provider else {},
         "page": public_address("sign_in_organization", member.organization.slug),
         "tried": request.session.pop(TRIED_KEY, None) if member.is_admin else None,
     }
     return render(request, "portal/provider.html", context)
+
+
+def _addresses(provider: SignInProvider) -> dict[str, str]:
+    """What an admin enters at the provider."""
+    if provider.is_saml:
+        return {"entity": entity_id(provider), "answer": answer_address(provider)}
+    return {"back": return_address(provider)}
 
 
 @require_safe
@@ -89,11 +107,13 @@ def _provider_of(member: Membership) -> SignInProvider:
     return found
 
 
-def _save(member: Membership, form: ProviderForm) -> bool:
-    lines = form.cleaned_data["mapping"].splitlines()
-    secret = form.cleaned_data["client_secret"]
+def _save(member: Membership, form: ProviderForm | SamlProviderForm) -> bool:
+    said = {"by": member.principal, "values": form.values(), "mapping": form.cleaned_data["mapping"].splitlines()}
     try:
-        save_provider(member.organization, by=member.principal, values=form.values(), secret=secret, mapping=lines)
+        if isinstance(form, SamlProviderForm):
+            save_saml_provider(member.organization, metadata=form.given_metadata(), **said)
+        else:
+            save_provider(member.organization, secret=form.cleaned_data["client_secret"], **said)
     except InvalidInput as refusal:
         show_refusal(form, refusal)
         return False

@@ -112,7 +112,7 @@ def provider_return(request: HttpRequest, pk: UUID) -> HttpResponse:
             return _tried(request, provider, {"fault": str(fault)})
         return _refused(request, provider, fault)
     if is_trial:
-        return _tried(request, provider, _said(returned))
+        return _tried(request, provider, _said(provider, returned))
     response = _arrive(request, provider, returned.arrival)
     response.set_cookie(
         COOKIE, provider.organization.slug, max_age=_MAX_AGE, path="/accounts/", httponly=True, samesite="Lax"
@@ -177,7 +177,7 @@ def _tried(request: HttpRequest, provider: SignInProvider, said: dict[str, Any])
     return redirect("provider_settings")
 
 
-def _said(returned: Returned) -> dict[str, Any]:
+def _said(provider: SignInProvider, returned: Returned) -> dict[str, Any]:
     """What a trial shows."""
     arrival = returned.arrival
     address = returned.claims.get("email")
@@ -186,6 +186,7 @@ def _said(returned: Returned) -> dict[str, Any]:
         "email": printable(str(address)[:254]) if address else "",
         "is_verified": bool(arrival.email),
         "groups": [printable(name) for name in arrival.groups[:50]],
+        "attributes": returned.claims["attributes"][:50] if provider.is_saml else [],
     }
 
 
