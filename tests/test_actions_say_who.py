@@ -103,7 +103,7 @@ READING = {
     "vpn.actions.peers.own": {"devices_left", "open_instances"},
     "vpn.actions.peers.reminder": {"reminder_message"},
     "vpn.actions.peers.row": {"fresh_peer"},
-    "vpn.actions.peers.use": {"count_from_now", "days_faults", "refuse_more_days"},
+    "vpn.actions.peers.use": {"count_from_now", "days_faults", "end_after", "refuse_more_days"},
     "vpn.actions.profiles.custody": {"window_end"},
     "vpn.actions.profiles.import_link": {"find_import"},
     "vpn.actions.profiles.mailed_link": {"can_be_mailed", "share_message"},

@@ -47,6 +47,7 @@ WORDS: Final = {
     "group.created": _("Group created"),
     "group.deleted": _("Group deleted"),
     "group.members_changed": _("Members of the group changed"),
+    "instance.absence_left_out": _("Time without news of the hub left out of the days without use"),
     "instance.address_changed": _("Address of the hub changed"),
     "instance.apply_requested": _("Comparison of the hub requested"),
     "instance.became_lost": _("Server of the hub lost"),

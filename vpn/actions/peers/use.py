@@ -41,7 +41,7 @@ def count_from_now(peer: Peer) -> None:
     """Count a peer's days without use from now; the caller saves it."""
     now = timezone.now()
     peer.use_counted_at = now if peer.unused_days is not None else None
-    peer.unused_until = _end(now, peer.unused_days)
+    peer.unused_until = end_after(now, peer.unused_days)
 
 
 def days_faults(days: int | None) -> dict[str, list[str]]:
@@ -101,7 +101,7 @@ def _count_batch(instance_id: UUID, by: Principal) -> bool:
             rows: list[tuple[object, ...]] = []
             for pk, days, last in found:
                 counted = now if last is None else min(last, now)
-                rows.append((counted, _end(counted, days), generation, pk))
+                rows.append((counted, end_after(counted, days), generation, pk))
             update_rows(Peer, ["use_counted_at", "unused_until", "changed_generation"], ["id"], rows)
             acted(by, "use counted", locked)
     except (NotPossible, Instance.DoesNotExist):
@@ -109,5 +109,6 @@ def _count_batch(instance_id: UUID, by: Principal) -> bool:
     return len(found) == _BATCH
 
 
-def _end(counted: datetime, days: int | None) -> datetime | None:
+def end_after(counted: datetime, days: int | None) -> datetime | None:
+    """When a peer ends whose days without use count from then."""
     return None if days is None else counted + timedelta(days=days) + _SPARE

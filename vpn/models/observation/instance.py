@@ -49,6 +49,8 @@ class InstanceObservation(models.Model):
     knocked_at = models.DateTimeField(null=True, blank=True)
     # When the whole specification is compared with what the server runs the next time; null: as soon as possible.
     verify_at = models.DateTimeField(null=True, blank=True)
+    # Until when it is known whether its peers were used (vpn.actions.peers.absence); null: from the next look on.
+    use_seen_at = models.DateTimeField(null=True, blank=True)
     # The server on which the hub surely has a lease (`vpn.wire.lease`), by its id; the hub may have left it since.
     leased_on = models.UUIDField(null=True, blank=True)
 
