@@ -17,6 +17,7 @@ from portal.audit.fields import values_of
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import Group, Organization, Principal, ProviderGroup, ProviderIdentity, ProviderKind, SignInProvider
 from portal.models.sign_in_provider import THEIR_GROUP_LENGTH
+from portal.told import Told
 from portal.web.public_fetch import url_fault
 from portal.web.safe_xml import XmlFault
 from portal.web.saml_metadata import read_metadata
@@ -102,10 +103,10 @@ def delete_provider(provider: SignInProvider, *, by: Principal) -> None:
         provider.delete()
 
 
-def note_refusal(provider: SignInProvider, fault: str, *, by: Principal) -> None:
-    """Record that somebody came from the provider and was not signed in."""
+def note_refusal(provider: SignInProvider, why: Told | str, *, by: Principal) -> None:
+    """Record that somebody came from the provider and was not signed in; `why` is as rows keep it."""
     with transaction.atomic():
-        acted(by, "sign-in refused", provider, details={"fault": fault})
+        acted(by, "sign-in refused", provider, details={"fault": why})
 
 
 def _found(organization: Organization, kind: ProviderKind) -> SignInProvider | None:

@@ -15,10 +15,10 @@ from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from django.core.cache import cache
-from django.utils.translation import gettext as _
 
 from portal.models import SignInProvider
-from portal.web.public_fetch import FetchFault, fetch, in_turn, url_fault
+from portal.told import Told, in_words, told
+from portal.web.public_fetch import FetchFault, fetch, in_turn, why_unreadable
 
 # Seconds for which a discovery document and keys are used again.
 _KEPT: Final = 600
@@ -39,7 +39,15 @@ _CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 
 class ProviderFault(Exception):
-    """The provider signs in nobody; the text is a sentence for an admin."""
+    """The provider signs in nobody, for a reason as rows keep it (portal.told); the text is a sentence for an admin."""
+
+    def __init__(self, why: Told | str) -> None:
+        self.why = why
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        """The sentence in the active language."""
+        return in_words(self.why)
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,14 @@ def discover(provider: SignInProvider, *, anew: bool = False) -> Metadata:
     document = _kept(provider, "metadata", f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration", anew=anew)
     if document.get("issuer") != provider.issuer:
         said = printable(str(document.get("issuer", ""))[:200])
-        raise ProviderFault(_("The provider calls itself “%s”. Enter exactly that as the issuer.") % said)
+        raise ProviderFault(told("provider-other-issuer", issuer=said))
     if "code" not in _texts(document.get("response_types_supported", ["code"])):
-        raise ProviderFault(_("The provider does not offer the authorization code flow."))
+        raise ProviderFault(told("provider-no-code-flow"))
     if not _KNOWN.intersection(_texts(document.get("id_token_signing_alg_values_supported", ["RS256"]))):
-        raise ProviderFault(_("The provider signs with no algorithm of a public key, such as RS256."))
+        raise ProviderFault(told("provider-no-algorithm"))
     methods = _texts(document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]))
     if not {"client_secret_basic", "client_secret_post"}.intersection(methods):
-        raise ProviderFault(_("The provider does not accept a client secret."))
+        raise ProviderFault(told("provider-no-secret"))
     return Metadata(
         **{name: _endpoint(document, name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")},
         userinfo_endpoint=_endpoint(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else "",
@@ -105,7 +113,7 @@ def claims_of_code(provider: SignInProvider, code: str, back: str, *, nonce: str
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     status, answer = _read(provider, metadata.token_endpoint, form=form, headers=headers)
     if status != 200 or not isinstance(answer.get("id_token"), str):
-        raise ProviderFault(_("The provider did not accept client id, secret or code (%s).") % _said(answer, status))
+        raise ProviderFault(told("provider-refused-client", said=_said(answer, status)))
     claims = verified_claims(provider, answer["id_token"], nonce=nonce)
     return _completed(provider, metadata, claims, answer.get("access_token"))
 
@@ -126,13 +134,13 @@ def verified_claims(provider: SignInProvider, token: str, *, nonce: str) -> dict
             options={"require": ["iss", "sub", "aud", "exp", "iat"]},
         )
     except jwt.ExpiredSignatureError:
-        raise ProviderFault(_("The provider's token has expired. Check the clocks.")) from None
+        raise ProviderFault(told("provider-token-expired")) from None
     except jwt.InvalidIssuerError:
-        raise ProviderFault(_("The token is of another issuer.")) from None
+        raise ProviderFault(told("provider-token-issuer")) from None
     except jwt.InvalidAudienceError:
-        raise ProviderFault(_("The token is for another client.")) from None
+        raise ProviderFault(told("provider-token-client")) from None
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
-        raise ProviderFault(_("The provider's token is not signed by one of its keys.")) from None
+        raise ProviderFault(told("provider-token-signature")) from None
     _check_further(provider, claims, nonce)
     return claims
 
@@ -140,13 +148,13 @@ def verified_claims(provider: SignInProvider, token: str, *, nonce: str) -> dict
 def _check_further(provider: SignInProvider, claims: dict[str, Any], nonce: str) -> None:
     said = claims.get("nonce")
     if not isinstance(said, str) or not said.isascii() or not hmac.compare_digest(said, nonce):
-        raise ProviderFault(_("The token belongs to another sign-in."))
+        raise ProviderFault(told("provider-token-nonce"))
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     party = claims.get("azp", provider.client_id if len(audiences) == 1 else None)
     if party != provider.client_id:
-        raise ProviderFault(_("The token is for another client."))
+        raise ProviderFault(told("provider-token-client"))
     if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
-        raise ProviderFault(_("The token names nobody."))
+        raise ProviderFault(told("provider-token-nobody"))
 
 
 def _key_of(provider: SignInProvider, header: dict[str, Any]) -> Any:
@@ -183,7 +191,7 @@ def _completed(provider: SignInProvider, metadata: Metadata, claims: dict[str, A
         return claims
     status, more = _read(provider, metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access}"})
     if status != 200 or more.get("sub") != claims["sub"]:
-        raise ProviderFault(_("The provider's userinfo endpoint did not answer for this person."))
+        raise ProviderFault(told("provider-no-userinfo"))
     if more.get("email") != claims.get("email", more.get("email")):
         # It has verified another address than the token names.
         more.pop("email_verified", None)
@@ -196,7 +204,7 @@ def _kept(provider: SignInProvider, what: str, url: str, *, anew: bool) -> dict[
     if not isinstance(found, dict):
         status, found = _read(provider, url)
         if status != 200:
-            raise ProviderFault(_("%(url)s was not found (%(status)s).") % {"url": url, "status": status})
+            raise ProviderFault(told("provider-not-found", url=url, status=status))
         cache.set(name, found, _KEPT)
     return found
 
@@ -206,15 +214,15 @@ def _read(provider: SignInProvider, url: str, **how: Any) -> tuple[int, dict[str
         with in_turn(str(provider.organization_id)):
             return fetch(url, **how)
     except FetchFault as fault:
-        raise ProviderFault(str(fault)) from fault
+        raise ProviderFault(fault.why) from fault
 
 
 def _endpoint(document: dict[str, Any], name: str) -> str:
     url = document.get(name)
     if not isinstance(url, str) or not url:
-        raise ProviderFault(_("The provider's discovery document has no “%s”.") % name)
-    if fault := url_fault(url):
-        raise ProviderFault(f"{name}: {fault}")
+        raise ProviderFault(told("provider-no-endpoint", name=name))
+    if fault := why_unreadable(url):
+        raise ProviderFault(told("provider-endpoint", name=name, why=fault))
     return url
 
 

@@ -195,7 +195,7 @@ def _refused(request: HttpRequest, provider: SignInProvider, fault: ProviderFaul
         return too_often(request)
     note_sometimes("provider_refused", request, str(provider.pk), organization=provider.organization_id)
     if not isinstance(fault, NotBegun):
-        note_refusal(provider, str(fault), by=_STRANGER)
+        note_refusal(provider, fault.why, by=_STRANGER)
     return render(request, "account/provider_refused.html", {"provider": provider, "fault": fault}, status=403)
 
 

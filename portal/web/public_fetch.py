@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+
+from portal.told import Told, in_words, told
 
 URL_LENGTH: Final = 500
 _SECONDS: Final = 8.0  # for one read, from the name to the last byte
@@ -41,7 +42,15 @@ Address = IPv4Address | IPv6Address
 
 
 class FetchFault(Exception):
-    """Nothing was read; the text is a sentence for an admin."""
+    """Nothing was read, for a reason as rows keep it (portal.told); the text is a sentence for an admin."""
+
+    def __init__(self, why: Told) -> None:
+        self.why = why
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        """The sentence in the active language."""
+        return in_words(self.why)
 
 
 class Answer(NamedTuple):
@@ -72,29 +81,35 @@ def is_public(address: Address) -> bool:
 
 def url_fault(url: str) -> str:
     """Why an address is not one that could be read, without asking anybody; "" if it is."""
+    why = why_unreadable(url)
+    return "" if why is None else in_words(why)
+
+
+def why_unreadable(url: str) -> Told | None:
+    """The same as rows keep it; None if it could be read."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return _("This is not a web address.")
+        return told("address-invalid")
     allowed = {"https", "http"} if settings.SIGN_IN_PROVIDER_NETWORKS else {"https"}
     if parts.scheme not in allowed or not parts.hostname:
-        return _("Enter an address that begins with https://.")
+        return told("address-plain")
     if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
-        return _("Enter the address without a user name, a password or “#”.")
+        return told("address-with-user")
     if len(url) > URL_LENGTH or not url.isprintable() or any(letter in url for letter in ' \\"<>'):
-        return _("This is not a web address.")
+        return told("address-invalid")
     try:
         literal = ip_address(parts.hostname)
     except ValueError:
-        return ""
-    return "" if _may_read(literal, parts.scheme) else _private()
+        return None
+    return None if _may_read(literal, parts.scheme) else told("fetch-private")
 
 
 def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
     """Read a JSON object; with `form`, by POST. Raises FetchFault."""
     if not _AT_ONCE.acquire(timeout=1):
-        raise FetchFault(_("The portal is reading from other providers. Try again in a few seconds."))
+        raise FetchFault(told("fetch-busy"))
     try:
         return _fetch(url, form, dict(headers or {}))
     finally:
@@ -109,7 +124,7 @@ def in_turn(reader: str) -> Iterator[None]:
     """
     with _turn:
         if not _turn.wait_for(lambda: _reading[reader] < _AT_ONCE_FOR_ONE, timeout=1):
-            raise FetchFault(_("The portal is reading from this provider. Try again in a few seconds."))
+            raise FetchFault(told("fetch-busy-here"))
         _reading[reader] += 1
     try:
         yield
@@ -119,10 +134,6 @@ def in_turn(reader: str) -> Iterator[None]:
             if not _reading[reader]:
                 del _reading[reader]
             _turn.notify_all()
-
-
-def _private() -> str:
-    return _("This address belongs to a private network. The portal reads only from public addresses.")
 
 
 def _fetch(url: str, form: Mapping[str, str] | None, headers: dict[str, str]) -> Answer:
@@ -137,21 +148,21 @@ def _fetch(url: str, form: Mapping[str, str] | None, headers: dict[str, str]) ->
         return _ask(target, opened, form, headers)
     except (OSError, HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
-            raise FetchFault(_("%s did not answer in time.") % target.host) from error
-        raise FetchFault(_("%s did not answer as a web server with a valid certificate.") % target.host) from error
+            raise FetchFault(told("fetch-slow", host=target.host)) from error
+        raise FetchFault(told("fetch-no-certificate", host=target.host)) from error
     finally:
         watchdog.cancel()
         opened.close()
 
 
 def _checked(url: str) -> _Target:
-    if fault := url_fault(url):
-        raise FetchFault(fault)
+    if (why := why_unreadable(url)) is not None:
+        raise FetchFault(why)
     parts = urlsplit(url)
     host = parts.hostname or ""
     found = _addresses_of(host)
     if not all(_may_read(address, parts.scheme) for address in found):
-        raise FetchFault(_private())
+        raise FetchFault(told("fetch-private"))
     return _Target(parts, host, parts.port or (443 if parts.scheme == "https" else 80), found[:_MOST_ADDRESSES])
 
 
@@ -168,7 +179,7 @@ def _addresses_of(host: str) -> list[Address]:
     except ValueError:
         found = [ip_address(text) for text in resolve(host)]
     if not found:
-        raise FetchFault(_("There is no host called %s.") % host)
+        raise FetchFault(told("fetch-no-host", host=host))
     return sorted(found, key=lambda address: address.version)
 
 
@@ -192,7 +203,7 @@ def _connect(target: _Target, deadline: float) -> socket.socket:
             return socket.create_connection((str(address), target.port), timeout=seconds)
         except OSError:
             continue
-    raise FetchFault(_("%s cannot be reached.") % target.host)
+    raise FetchFault(told("fetch-unreachable", host=target.host))
 
 
 def _shut(opened: socket.socket) -> None:
@@ -231,15 +242,14 @@ def _wrapped(target: _Target, opened: socket.socket) -> socket.socket:
 
 def _read(target: _Target, response: HTTPResponse) -> Answer:
     if 300 <= response.status < 400:
-        raise FetchFault(_("%s redirects elsewhere. Enter the address to which it leads.") % target.host)
+        raise FetchFault(told("fetch-redirected", host=target.host))
     body = response.read(_MOST_BYTES + 1)
     if len(body) > _MOST_BYTES:
-        raise FetchFault(_("The answer of %s is too long.") % target.host)
+        raise FetchFault(told("fetch-too-long", host=target.host))
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        words = {"host": target.host, "status": response.status}
-        raise FetchFault(_("%(host)s answered %(status)s, and not with JSON.") % words)
+        raise FetchFault(told("fetch-no-json", host=target.host, status=response.status))
     return Answer(response.status, document)

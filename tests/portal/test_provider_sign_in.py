@@ -20,6 +20,7 @@ from portal.actions.provider_identity import disconnect_identity
 from portal.actions.sign_in_provider import delete_provider, switch_provider
 from portal.configuration.networks import parse_networks
 from portal.models import JournalEntry, Membership, ProviderIdentity, Role, SignInProvider, User
+from portal.told import in_words
 from tests.factories import BY, PASSWORD, make_member
 from tests.fixtures import signed_in
 from tests.portal.codes import code_of, give_app
@@ -84,7 +85,7 @@ def refusal(bent: BentProvider, browser: Client | None = None) -> str:
     line = JournalEntry.objects.order_by("id").last()
     assert line is not None
     assert line.code == "signinprovider.sign-in_refused"
-    return str(line.details["fault"])
+    return in_words(line.details["fault"])
 
 
 # A real provider ------------------------------------------------------------------------------------------------------
@@ -237,7 +238,10 @@ def test_what_is_no_text_or_number_is_refused(bent: BentProvider, provider: Sign
     bent.discovery = {"issuer": "\ud800\x00"}
     browser = Client()
     assert browser.get(GO).status_code == 403
-    assert "calls itself “��”" in JournalEntry.objects.order_by("id").last().details["fault"]  # type: ignore[union-attr]
+    line = JournalEntry.objects.order_by("id").last()
+    assert line is not None
+    assert line.details["fault"] == {"code": "provider-other-issuer", "issuer": "��"}, "no language of the visitor's"
+    assert "calls itself “��”" in in_words(line.details["fault"])
 
 
 @pytest.mark.parametrize(
