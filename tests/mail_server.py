@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_string
+from functools import partial
+
+from tests.lab.waiting import wait_until
 
 
 class MailServer(socketserver.ThreadingTCPServer):
@@ -18,6 +23,21 @@ class MailServer(socketserver.ThreadingTCPServer):
         # What it answers for Ben.
         self.to_recipient, self.to_message = b"250 ok", b"250 ok"
         super().__init__(("127.0.0.1", 0), _Conversation)
+
+    @property
+    def url(self) -> str:
+        """What makes a portal of its own processes send its mail here (EMAIL_URL)."""
+        return f"smtp://127.0.0.1:{self.server_address[1]}"
+
+    def link_for(self, recipient: str, within: float = 60.0) -> str:
+        """The link in the newest mail for somebody, once there is one."""
+        found = partial(self._links_for, recipient)
+        wait_until(lambda: bool(found()), within, f"a mail with a link for {recipient}")
+        return found()[-1]
+
+    def _links_for(self, recipient: str) -> list[str]:
+        bodies = [message_from_string(text).get_payload(decode=True) for to, text in self.received if to == recipient]
+        return [link for body in bodies for link in re.findall(r"https?://\S+", bytes(body).decode())]
 
     @property
     def settings(self) -> dict[str, object]:

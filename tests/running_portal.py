@@ -38,7 +38,7 @@ _FOREIGN: Final = frozenset(
     (
         *("DATABASE_URL", "REDIS_URL", "SECRET_KEYS", "PUBLIC_URL", "BIND"),
         *("ADMIN_EMAIL", "ADMIN_PASSWORD", "HUB_ADDRESS"),
-        *("VPN_DOMAIN", "DNS_URL", "DNS_RESOLVER"),
+        *("VPN_DOMAIN", "DNS_URL", "DNS_RESOLVER", "EMAIL_URL"),
     )
 )
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Self
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -22,6 +22,7 @@ from tests.lab.bind import Bind
 from tests.lab.lab import Lab
 from tests.lab.relay import relayed
 from tests.lab.waiting import wait_until
+from tests.mail_server import MailServer, serving_mail
 from tests.running_portal import ADMIN_PASSWORD, RunningPortal
 from tests.visitor import Visitor
 
@@ -36,22 +37,24 @@ class Tenant:
 
     portal: RunningPortal
     email: str
+    # Where the portal's mail goes; without one it shows links to who asks for them.
+    mail: MailServer | None
     _logged: Mapping[str, int]
     password: str = ADMIN_PASSWORD
 
     @classmethod
-    def invited(cls, portal: RunningPortal) -> Self:
+    def invited(cls, portal: RunningPortal, mail: MailServer | None = None) -> Self:
         """A new organization: staff add it, and its admin comes in by the link."""
         number, logged = next(_numbers), portal.logged()
         email = f"admin@story{number}.example.org"
         values = {"name": f"Story {number}", "slug": f"story-{number}", "admin_email": email}
         with portal.visitor() as staff, Visitor(portal.url) as admin:
             page = staff.submit("/admin/portal/organization/add/", values).text
-            link = re.search(r"/accounts/link/[^\s<]+", html.unescape(page))
-            assert link, page
-            admin.get(link[0])
+            links = [mail.link_for(email)] if mail else re.findall(r"/accounts/link/[^\s<]+", html.unescape(page))
+            assert links, page
+            admin.get(urlsplit(links[0]).path)
             admin.submit("/accounts/link/", dict.fromkeys(("password1", "password2"), ADMIN_PASSWORD))
-        return cls(portal, email, logged)
+        return cls(portal, email, mail, logged)
 
     def visitor(self) -> Visitor:
         """The admin's browser, signed in."""
@@ -80,6 +83,9 @@ def _is_gone(admin: Visitor, path: str) -> bool:
 class SharedPortal:
     """A laboratory with a portal on its host; one that a story left with hubs, or broken, is replaced."""
 
+    # Is there a mail server? If not, staff read the mail.
+    is_mailing: bool = False
+    mail: MailServer | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
     _running: tuple[Lab, RunningPortal] | None = None
 
@@ -101,7 +107,11 @@ class SharedPortal:
 
     def _start(self, stack: ExitStack) -> tuple[Lab, RunningPortal]:
         lab = stack.enter_context(Lab())
-        return lab, stack.enter_context(RunningPortal.of_story(lab.host.netns, lab.host.v4))
+        environment = {}
+        if self.is_mailing:
+            self.mail = stack.enter_context(serving_mail())
+            environment["EMAIL_URL"] = self.mail.url
+        return lab, stack.enter_context(RunningPortal.of_story(lab.host.netns, lab.host.v4, **environment))
 
 
 @dataclass
@@ -122,7 +132,7 @@ class PublishingPortal(SharedPortal):
 @pytest.fixture(scope="session")
 def shared_portal() -> Iterator[SharedPortal]:
     """What the stories of this process of pytest share."""
-    shared = SharedPortal()
+    shared = SharedPortal(is_mailing=True)
     yield shared
     shared.close()
 
@@ -161,8 +171,8 @@ def portal(lab: Lab, stage: SharedPortal) -> Iterator[RunningPortal]:
 
 
 @pytest.fixture(scope="module")
-def tenant(portal: RunningPortal) -> Iterator[Tenant]:
+def tenant(portal: RunningPortal, stage: SharedPortal) -> Iterator[Tenant]:
     """The story's own organization, whose hubs are deleted at its end."""
-    made = Tenant.invited(portal)
+    made = Tenant.invited(portal, stage.mail)
     yield made
     made.delete_instances()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.browser.conftest import PATIENCE, Camera
 from tests.browser.test_own_key import Watch
@@ -24,6 +24,8 @@ from vpn import keys
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 # Seconds, as promised.
 CUT_OFF_WITHIN: Final = 5.0
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,12 @@ def berlin(lab: Lab) -> Site:
 def phone(lab: Lab) -> Node:
     """A device."""
     return lab.add_client("phone")
+
+
+@pytest.fixture(scope="module")
+def laptop(lab: Lab) -> Node:
+    """The same person's second device."""
+    return lab.add_client("laptop")
 
 
 @pytest.fixture(scope="module")
@@ -127,16 +135,17 @@ def allow_members(page: Page) -> None:
     expect(page.get_by_label("Members add devices for themselves")).to_be_checked()
 
 
-def invite(page: Page, email: str) -> tuple[str, str]:
-    """Invite somebody; the link for them, and the address of their page."""
+def invite(page: Page, tenant: Tenant, email: str) -> tuple[str, str]:
+    """Invite somebody; the link that their mailbox gets, and the address of their page."""
     page.goto("/people/new/")
     page.get_by_label("Email").fill(email)
     page.get_by_role("button", name="Add person").click()
-    link = page.get_by_label("Link", exact=True).input_value()
+    expect(page.get_by_text(f"A link is on its way to {email}")).to_be_visible()
     page.goto("/people/")
     page.get_by_role("link", name=email).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(email)
-    return link, page.url
+    assert tenant.mail
+    return tenant.mail.link_for(email), page.url
 
 
 def join_with_passkey(page: Page, watch: Camera, link: str) -> None:
@@ -149,54 +158,102 @@ def join_with_passkey(page: Page, watch: Camera, link: str) -> None:
     watch.look("join-recovery-codes")
 
 
-def add_phone(page: Page, watch: Camera) -> None:
+def add_device(page: Page, name: str, watch: Camera | None = None) -> None:
     """Add a device of one's own, and have the browser make its key."""
+
+    def look(at: str) -> None:
+        if watch is not None:
+            watch.look(at)
+
     page.goto("/my/")
-    watch.look("my-first-device")
+    look("my-first-device")
     page.get_by_role("link", name="Add device").first.click()
-    watch.look("my-device-new")
-    page.get_by_label("Name of the device").fill("phone")
+    look("my-device-new")
+    page.get_by_label("Name of the device").fill(name)
     page.get_by_role("button", name="Add device").click()
-    watch.look("own-key")
+    look("own-key")
     page.get_by_role("button", name="Make the key").click()
     expect(page.locator("img.qr[src]").first).to_be_visible()
-    watch.look("profile-own-key")
+    look("profile-own-key")
+
+
+def key_in(profile: str) -> str:
+    """The private key of a profile."""
+    found = re.search(r"^PrivateKey = (\S+)$", profile, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def scan(page: Page, picture: Path) -> str:
+    """What a camera reads from the page's code."""
+    page.locator("img.qr[src]").first.screenshot(path=picture)
+    return subprocess.run(
+        ["zbarimg", "--quiet", "--raw", "-Sbinary", str(picture)], capture_output=True, text=True
+    ).stdout
+
+
+def connect_phone(page: Page, watch: Camera, lab: Lab, phone: Node, picture: Path) -> str:
+    """On a phone: a device whose code is scanned; its private key."""
+    page.set_viewport_size(PHONE)
+    add_device(page, "phone", watch)
+    page.set_viewport_size(PHONE)
+    scanned = scan(page, picture)
+    assert scanned.strip() == download(page).strip()
+    lab.wg_quick_up(phone, scanned)
+    page.get_by_role("link", name="It is on the device").click()
+    return key_in(scanned)
+
+
+def connect_laptop(page: Page, lab: Lab, laptop: Node) -> str:
+    """On a desktop: a second device, whose file is downloaded; its private key."""
+    page.set_viewport_size(DESKTOP)
+    add_device(page, "laptop")
+    profile = download(page)
+    lab.wg_quick_up(laptop, profile)
+    page.get_by_role("link", name="It is on the device").click()
+    return key_in(profile)
 
 
 def test_somebody_joins_with_a_passkey_scans_a_code_connects_and_is_cut_off(
-    page: Page, browser: Browser, camera: Camera, lab: Lab, tenant: Tenant, berlin: Site, phone: Node, tmp_path: Path
+    page: Page,
+    browser: Browser,
+    camera: Camera,
+    lab: Lab,
+    tenant: Tenant,
+    berlin: Site,
+    phone: Node,
+    laptop: Node,
+    tmp_path: Path,
 ) -> None:
     allow_members(page)
-    link, person = invite(page, "mia@example.org")
+    link, person = invite(page, tenant, "mia@example.org")
     # Passkeys belong to a host name; an address has none.
     options: dict[str, Any] = {"base_url": f"http://localhost:{tenant.portal.port}", "accept_downloads": True}
-    with contextlib.closing(browser.new_context(reduced_motion="reduce", **options)) as context:
+    with contextlib.closing(browser.new_context(reduced_motion="reduce", viewport=PHONE, **options)) as context:
         context.set_default_timeout(PATIENCE)
         hers = context.new_page()
         watch, requests = Camera(hers), Watch(hers)
         join_with_passkey(hers, watch, link)
-        add_phone(hers, watch)
-        code = tmp_path / "code.png"
-        hers.locator("img.qr[src]").first.screenshot(path=code)
-        read = subprocess.run(["zbarimg", "--quiet", "--raw", "-Sbinary", str(code)], capture_output=True, text=True)
-        profile = download(hers)
-        assert read.stdout.strip() == profile.strip()
-        private_key = re.search(r"^PrivateKey = (\S+)$", profile, re.MULTILINE)
-        assert private_key
-        assert requests.has(keys.public_key(private_key[1]))
-        assert not requests.has(private_key[1])
-        lab.wg_quick_up(phone, read.stdout)
-        lab.wait_ping(phone, berlin.lan.v4)
-        hers.get_by_role("link", name="It is on the device").click()
+        secrets = [
+            connect_phone(hers, watch, lab, phone, tmp_path / "code.png"),
+            connect_laptop(hers, lab, laptop),
+        ]
+        for secret in secrets:
+            assert requests.has(keys.public_key(secret))
+            assert not requests.has(secret)
+        for device in (phone, laptop):
+            lab.wait_ping(device, berlin.lan.v4)
         expect(hers.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
         watch.look("peer-own-connected")
         hers.goto("/my/connections/")
-        expect(hers.get_by_text("phone").first).to_be_visible(timeout=15_000)
+        for device_name in ("phone", "laptop"):
+            expect(hers.get_by_text(device_name).first).to_be_visible(timeout=15_000)
         watch.look("my-connections")
         page.goto(person)
         page.get_by_label("Access").select_option("false")
         page.get_by_role("button", name="Save changes").click()
-        wait_until(lambda: not lab.ping(phone, berlin.lan.v4, timeout=0.5), CUT_OFF_WITHIN, "the end of her tunnel")
+        gone = lambda: not any(lab.ping(device, berlin.lan.v4, timeout=0.5) for device in (phone, laptop))  # noqa: E731
+        wait_until(gone, CUT_OFF_WITHIN, "the end of her tunnels")
         hers.goto("/my/")
         expect(hers).to_have_url(re.compile("/accounts/login/"))
         camera.complaints += watch.complaints
