@@ -36,6 +36,11 @@ def _endpoint(kept: Mapping[str, Any]) -> str:
     return f"{kept['name']}: {in_words(kept['why'])}"
 
 
+def _sentence(kept: Mapping[str, Any]) -> str:
+    text = str(kept["text"])
+    return _(text) if text else ""
+
+
 def _about(name: str, words: Promise) -> Words:
     return lambda kept: str(words) % kept[name]
 
@@ -63,6 +68,8 @@ FAULTS: Final[dict[str, Words]] = {
     "provider-other-issuer": _about(
         "issuer", gettext_lazy("The provider calls itself “%s”. Enter exactly that as the issuer.")
     ),
+    # An English sentence that a fault was raised with.
+    "sentence": _sentence,
     "provider-no-code-flow": gettext_lazy("The provider does not offer the authorization code flow."),
     "provider-no-algorithm": gettext_lazy("The provider signs with no algorithm of a public key, such as RS256."),
     "provider-no-secret": gettext_lazy("The provider does not accept a client secret."),

@@ -10,11 +10,14 @@ import base64
 import hashlib
 import hmac
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
+from django.conf import settings
 from django.core.cache import cache
+from django.utils import translation
 
 from portal.models import SignInProvider
 from portal.told import Told, in_words, told
@@ -42,12 +45,18 @@ class ProviderFault(Exception):
     """The provider signs in nobody, for a reason as rows keep it (portal.told); the text is a sentence for an admin."""
 
     def __init__(self, why: Told | str) -> None:
-        self.why = why
-        super().__init__(why)
+        # A sentence is English where it may be journaled (`in_english`), so it can be put into any language later.
+        self.why = told("sentence", text=why) if isinstance(why, str) else why
+        super().__init__(self.why)
 
     def __str__(self) -> str:
         """The sentence in the active language."""
         return in_words(self.why)
+
+
+def in_english() -> AbstractContextManager[None]:
+    """Let sentences of faults be English: the journal keeps them, and the visitor reads them in their own language."""
+    return translation.override(settings.LANGUAGE_CODE)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from portal.access import SESSION_KEY, home_of
 from portal.actions.provider_identity import Arrival
 from portal.models import ProviderIdentity, SignInProvider
-from portal.sign_in.oidc import ProviderFault, authorization_url, claims_of_code
+from portal.sign_in.oidc import ProviderFault, authorization_url, claims_of_code, in_english
 from portal.sign_in.saml import request_url, take_answer
 from portal.sign_in.signing import IDENTITY
 from portal.web.client_address import counted_as
@@ -85,11 +85,12 @@ def begin(request: HttpRequest, provider: SignInProvider, *, purpose: str) -> st
     if is_limited(request, "provider_begin", organization=provider.organization_id):
         raise TooMany(_("Too many attempts. Wait a few minutes, then try again."))
     flow = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
-    if provider.is_saml:
-        sent = {name: flow[name] for name in ("state", "nonce")}
-        page = request_url(provider, answer_address(provider), entity_id(provider), **sent)
-    else:
-        page = authorization_url(provider, return_address(provider), **flow, anew=purpose == "try")
+    with in_english():
+        if provider.is_saml:
+            sent = {name: flow[name] for name in ("state", "nonce")}
+            page = request_url(provider, answer_address(provider), entity_id(provider), **sent)
+        else:
+            page = authorization_url(provider, return_address(provider), **flow, anew=purpose == "try")
     request.session[_FLOW_KEY] = {**flow, "provider": str(provider.pk), "purpose": purpose, "at": time.time()}
     return page
 
@@ -108,10 +109,11 @@ def come_back(request: HttpRequest, provider: SignInProvider) -> Returned:
     is_ours = flow.get("provider") == str(provider.pk) and flow.get("at", 0) > time.time() - _LASTS
     if not is_ours or not hmac.compare_digest(state.encode(), flow["state"].encode()):
         raise NotBegun(_("This answer does not belong to a sign-in that was begun in this browser."))
-    if provider.is_saml:
-        claims = take_answer(provider, request.GET.get("answer", ""), nonce=flow["nonce"])
-    else:
-        claims = _claims_of_query(provider, request.GET, flow)
+    with in_english():
+        if provider.is_saml:
+            claims = take_answer(provider, request.GET.get("answer", ""), nonce=flow["nonce"])
+        else:
+            claims = _claims_of_query(provider, request.GET, flow)
     return Returned(flow["purpose"], _arrival(provider, claims), claims)
 
 

@@ -19,7 +19,7 @@ from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from portal.models import SignInProvider
-from portal.sign_in.oidc import ProviderFault
+from portal.sign_in.oidc import ProviderFault, in_english
 from portal.sign_in.saml_answer import PERSISTENT, Said, read_answer
 from portal.web.safe_xml import XmlFault, is_installed
 from portal.web.saml_metadata import PROTOCOL
@@ -75,16 +75,21 @@ def keep_answer(provider: SignInProvider, answer: str, state: str, *, back: str,
 
     The post comes from another site, so it has no session: only that visit can tell who began the sign-in.
     """
-    try:
-        said = read_answer(provider, answer, back=back, me=me)
-        kept: dict[str, Any] = {"request": said.request, "claims": _claims(provider, said)}
-        if not cache.add(_name(provider, "used", said.assertion), 1, _REMEMBERED):
-            kept = {"fault": _("This answer was used before.")}
-    except (ProviderFault, XmlFault) as fault:
-        kept = {"fault": str(fault)}
+    with in_english():
+        kept = _checked(provider, answer, back=back, me=me)
     key = secrets.token_urlsafe(32)
     cache.set(_name(provider, "answer", key), kept, _WAITS)
     return {"answer": key, "state": state if len(state) <= _LONGEST_STATE else ""}
+
+
+def _checked(provider: SignInProvider, answer: str, *, back: str, me: str) -> dict[str, Any]:
+    try:
+        said = read_answer(provider, answer, back=back, me=me)
+        if not cache.add(_name(provider, "used", said.assertion), 1, _REMEMBERED):
+            return {"fault": _("This answer was used before.")}
+        return {"request": said.request, "claims": _claims(provider, said)}
+    except (ProviderFault, XmlFault) as fault:
+        return {"fault": str(fault)}
 
 
 def take_answer(provider: SignInProvider, key: str, *, nonce: str) -> dict[str, Any]:

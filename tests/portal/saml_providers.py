@@ -23,6 +23,7 @@ from django.test import Client
 
 from portal.actions.sign_in_provider import note_trial, save_saml_provider, switch_provider
 from portal.models import JournalEntry, Organization, SignInProvider
+from portal.told import in_words
 from tests.factories import BY
 
 IDP = "https://idp.example.com/metadata"
@@ -276,7 +277,7 @@ def fault_of(answer: Any, browser: Client | None = None) -> str:
     line = JournalEntry.objects.order_by("id").last()
     assert line is not None
     assert line.code == "signinprovider.sign-in_refused"
-    return str(line.details["fault"])
+    return in_words(line.details["fault"])
 
 
 def refusal(bent: BentSaml) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
@@ -13,6 +14,8 @@ from django.conf import LazySettings
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import trans_real
 
 from portal.actions.group import create_group
 from portal.actions.member import add_member, change_member
@@ -227,6 +230,26 @@ def test_private_parts_of_a_key_are_not_read(bent: BentProvider, through: Client
     bent.keys["keys"][0]["d"] = "AQAB"
     cache.clear()
     assert sign_in_by(bent, Client(), GO)["Location"] == "/my/"
+
+
+def test_the_visitor_and_the_journal_have_languages_of_their_own(
+    bent: BentProvider, provider: SignInProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with translation.override("de"):
+        catalogue: Any = trans_real.catalog()
+    known = {"The provider did not sign you in.": "Der Anbieter hat Sie nicht angemeldet."}
+    monkeypatch.setattr(catalogue._catalog, "_catalogs", [known, *catalogue._catalog._catalogs])
+    browser = Client(headers={"accept-language": "de"})
+    page = browser.get(GO)["Location"]
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(page).query).items()}
+    back = {"error": "access_denied", "state": asked["state"]}
+    answer = browser.get(urlsplit(asked["redirect_uri"]).path, back)
+    assert "Der Anbieter hat Sie nicht angemeldet." in answer.content.decode()
+    line = JournalEntry.objects.order_by("id").last()
+    assert line is not None
+    assert line.details["fault"] == {"code": "sentence", "text": "The provider did not sign you in."}
+    with translation.override("de"):
+        assert in_words(line.details["fault"]) == "Der Anbieter hat Sie nicht angemeldet."
 
 
 def test_what_is_no_text_or_number_is_refused(bent: BentProvider, provider: SignInProvider) -> None:
