@@ -142,8 +142,21 @@ def test_it_moves_under_traffic(admin: Visitor, portal: RunningPortal, ams: LabS
 
 
 @pytest.mark.parametrize("device", ["laptop", "tablet", "phone"])
-def test_a_connection_goes_on(device: str) -> None:
-    connections[device].goes_on(60)
+def test_a_connection_goes_on(
+    device: str, lab: Lab, admin: Visitor, portal: RunningPortal, fra: LabServer, laptop: Node, berlin: Site
+) -> None:
+    def explain() -> str:
+        """What is known of each stretch of the way."""
+        (hub,) = [line.split()[0] for line in fra.run(["ip", "netns", "list"]).stdout.splitlines() if "hub-" in line]
+        seen = [lab.run(node, ["wg", "show", "all"]).stdout for node in (laptop, berlin.router)]
+        seen += [
+            fra.run(["ip", "netns", "exec", hub, *argv], check=False).stdout
+            for argv in (["wg", "show", "all"], ["conntrack", "-L"])
+        ]
+        said = re.findall(r"[^.>]+ back after[^<]+", page(admin, "progress/"))
+        return "\n".join([portal.logs()[-4000:], *said, *seen])
+
+    connections[device].goes_on(60, explain)
     story[device] = f"{connections[device].longest_gap():.1f}"
     print(f"{device}: longest gap {story[device]} s")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,10 +56,14 @@ class Conversation:
         """The times of the answers so far, in seconds."""
         return [float(line) for line in self.output.read_text().splitlines()]
 
-    def goes_on(self, seconds: float) -> None:
+    def goes_on(self, seconds: float, explain: Callable[[], str] = lambda: "") -> None:
         """Wait for three more answers on the same connection."""
         wanted = len(self.answers()) + 3
-        wait_until(lambda: len(self.answers()) >= wanted or self.process.poll() is not None, seconds, "more answers")
+
+        def is_over() -> bool:
+            return len(self.answers()) >= wanted or self.process.poll() is not None
+
+        wait_until(is_over, seconds, "more answers", explain)
         assert self.process.poll() is None, "the connection broke"
 
     def longest_gap(self) -> float:
