@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from portal.exceptions import Conflict
@@ -24,14 +24,24 @@ class CloudAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     # For the list of suggestions.
     providers = tuple(PROVIDERS)
     region = forms.ModelChoiceField(queryset=Region.objects.filter(driver=Driver.CLOUD))
-    provider = forms.CharField(widget=forms.TextInput(attrs={"list": "providers"}), help_text=_("The provider's name."))
+    provider = forms.CharField(
+        label=pgettext_lazy("label", "Provider"),
+        widget=forms.TextInput(attrs={"list": "providers"}),
+        help_text=_("The provider's name."),
+    )
     secret = forms.CharField(
+        label=pgettext_lazy("label", "Secret"),
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_("Sealed and never shown. Empty: the former one stays, unless provider, endpoint or key change."),
     )
-    capacity = forms.IntegerField(min_value=1, initial=20, help_text=_("The most instances of each server."))
+    capacity = forms.IntegerField(
+        label=pgettext_lazy("label", "Capacity"),
+        min_value=1,
+        initial=20,
+        help_text=_("The most instances of each server."),
+    )
     ssh_from = LinesField(
         required=False,
         label=_("Networks that may use SSH"),
@@ -88,7 +98,9 @@ def provider_table() -> SafeString:
 def _settings_of(name: str) -> str:
     described = PROVIDERS[name]
     names = ("key", "secret", "location", "size", "image", "network", "endpoint")
-    parts = [f"{setting}: {_(getattr(described, setting))}" for setting in names if getattr(described, setting)]
+    given = [(setting, getattr(described, setting)) for setting in names]
+    # As the fields are labelled (portal/labels.py).
+    parts = [f"{pgettext('label', setting)}: {_(words)}" for setting, words in given if words]
     opened = (
         gettext("the portal opens the ports of hubs")
         if described.opens_ports
