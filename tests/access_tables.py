@@ -44,7 +44,7 @@ POST account_reauthenticate             302    200     200     200   200      20
 GET  mfa_reauthenticate                 302    302     302     302   302      302   302
 POST mfa_reauthenticate                 302    302     302     302   302      302   302
 GET  language_choose                    302    405     405     405   405      405   405
-POST language_choose                    302    404     404     404   404      404   404
+POST language_choose                    302    302     302     302   302      302   302
 GET  sessions_end                       302    405     405     405   405      405   405
 POST sessions_end                       302    302     302     302   302      302   302
 GET  session_end                        302    405     405     405   405      405   405

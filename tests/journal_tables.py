@@ -54,7 +54,7 @@ ACTS_OF_PAGES = {
         "mfa_activate_totp": _CONFIRMED,
         "mfa_deactivate_totp": _CONFIRMED,
         "mfa_generate_recovery_codes": _CONFIRMED,
-        "language_choose": "- only if there is more than one language: see tests/portal/test_language.py",
+        "language_choose": "- a choice of the account: see tests/portal/test_language.py",
         "sessions_end": _CONFIRMED,
         "session_end": _CONFIRMED,
         "person_factor": _CONFIRMED,
