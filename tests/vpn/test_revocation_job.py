@@ -14,12 +14,13 @@ from portal.models import Membership, Organization
 from tests.factories import BY, make_instance, settle
 from tests.vpn.confirming_server import REFUSALS, Server, applied, refuse
 from vpn.actions.instances.instance import delete_instance
+from vpn.actions.instances.recovery import apply_again
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import create_client_peer, delete_peer, update_peer
 from vpn.choices import OperationState
 from vpn.drivers.base import AgentError, errors
-from vpn.jobs import lease
+from vpn.jobs import ahead, lease
 from vpn.jobs.apply import apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Tick
@@ -280,3 +281,41 @@ def test_what_another_worker_has_recorded_is_not_recorded_again(
     server.asked, recorded = 0, revoked.operations.count()
     apply_urgently(str(revoked.pk))
     assert (server.asked, revoked.operations.count()) == (0, recorded)
+
+
+def test_what_was_sent_once_is_not_recorded_after_the_confirmation_was_discarded(
+    revoked: Instance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub may have lost it since, so the whole has to be sent and compared."""
+    monkeypatch.setattr("vpn.doorbell.waiting_revocations", lambda: {uuid4()})
+    apply_urgently(str(revoked.pk))
+    applied(revoked)
+    apply_again(revoked.pk, revoked.organization_id, by=BY)
+    server.asked = 0
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert server.asked == 1
+    assert revoked.is_up_to_date
+
+
+def test_a_confirmation_that_is_discarded_before_the_claim_is_not_recorded(revoked: Instance, server: Server) -> None:
+    def discard(report: HubReport) -> HubReport:
+        if server.asked == 1:
+            apply_again(revoked.pk, revoked.organization_id, by=BY)
+        return report
+
+    server.answer = discard
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert (server.asked, server.was_delta) == (2, False)
+    assert revoked.is_up_to_date
+
+
+def test_nothing_is_kept_of_a_hub_that_is_up_to_date(
+    revoked: Instance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpn.doorbell.waiting_revocations", lambda: {uuid4()})
+    apply_urgently(str(revoked.pk))
+    applied(revoked)
+    apply_urgently(str(revoked.pk))
+    assert revoked.pk not in ahead._sent

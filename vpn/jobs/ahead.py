@@ -63,5 +63,22 @@ def has_to_wait(pk: UUID, sent: Sent) -> bool:
 def sent_before(instance: Instance) -> Sent | None:
     """Return what this process has sent for the instance, if nothing has changed since. It is kept no longer."""
     sent = _sent.pop(instance.pk, None)
-    wanted = (instance.epoch, instance.desired_generation)
-    return sent if sent is not None and (sent[0].epoch, sent[0].generation) == wanted else None
+    if sent is None or sent[0].generation != instance.desired_generation or not follows(instance, sent[0]):
+        return None
+    return sent
+
+
+def forget(pk: UUID) -> None:
+    """Keep nothing for an instance whose hub is up to date, or that is no task of these jobs."""
+    _sent.pop(pk, None)
+
+
+def follows(instance: Instance, sent: Desired) -> bool:
+    """Return True if a delta was sent on the recorded confirmation, and is newer.
+
+    Otherwise another worker has recorded it, or what the hub had confirmed was discarded: then it is sent again.
+    """
+    base = sent.document["base"]
+    is_base = (base["generation"], base["digest"]) == (instance.applied_generation, instance.applied_digest)
+    noted = (instance.applied_epoch, instance.applied_generation)
+    return is_base and instance.epoch == sent.epoch and (sent.epoch, sent.generation) > noted

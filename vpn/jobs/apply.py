@@ -24,7 +24,7 @@ from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import ConcurrentChange, Desired, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
-from vpn.jobs.ahead import Sent, has_to_wait, send_ahead, sent_before
+from vpn.jobs.ahead import Sent, follows, forget, has_to_wait, send_ahead, sent_before
 from vpn.jobs.leases import note_leased, renew_lease
 from vpn.jobs.progress import (
     Report,
@@ -69,6 +69,7 @@ def apply_urgently(instance_id: str) -> None:
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is None:
+        forget(pk)
         return
     ahead, is_enforced = sent_before(instance), True
     if ahead is None:
@@ -89,7 +90,7 @@ def _take_turn(seen: Instance, token: UUID, ahead: Sent | None) -> None:
     pk, applied = seen.pk, False
     try:
         if (instance := _behind(pk)) is not None:
-            if ahead is not None and not _is_newer(instance, ahead[0]):
+            if ahead is not None and not follows(instance, ahead[0]):
                 ahead = None
             if ahead is not None and ahead[0].is_part:
                 applied = _note_part(pk, token, *ahead)
@@ -113,12 +114,6 @@ def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
             newest = Instance.objects.values_list("desired_generation", flat=True).get(pk=pk)
             Peer.objects.filter(instance=pk, changed_generation__gt=base).update(changed_generation=newest)
     return noted
-
-
-def _is_newer(instance: Instance, sent: Desired) -> bool:
-    """Return True if the sent generation is newer than the recorded confirmation."""
-    noted = (instance.applied_epoch, instance.applied_generation)
-    return instance.epoch == sent.epoch and (sent.epoch, sent.generation) > noted
 
 
 def _behind(pk: UUID) -> Instance | None:
