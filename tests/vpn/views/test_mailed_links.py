@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -21,7 +24,7 @@ from tests.portal.mailbox import Mailbox, send_what_waits
 from tests.secret_story import database_dump
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.peers.keys import rotate_keys
-from vpn.models import Instance, Peer, ProfileLink, Site
+from vpn.models import IdempotencyKey, Instance, Peer, ProfileLink, Site
 
 pytestmark = pytest.mark.django_db
 CLOSED_PORT = 9
@@ -161,6 +164,55 @@ def test_a_link_that_ended_is_not_mailed(admin_browser: Client, on_hub: Peer, ma
     assert "Share link</h2>" not in page_of(admin_browser, on_hub)
 
 
+def test_it_is_not_mailed_to_an_address_that_is_not_the_persons_any_more(
+    admin_browser: Client, on_hub: Peer, mailoutbox: list[EmailMessage]
+) -> None:
+    ask(admin_browser, on_hub)
+    assert on_hub.member is not None
+    User.objects.filter(pk=on_hub.member.user_id).update(email="new@example.org")
+    assert list(Mailbox(mailoutbox)) == []
+    assert not QueuedMail.objects.exists()
+    assert not ProfileLink.objects.exists(), "nobody has it"
+    assert JournalEntry.objects.filter(code="peer.share_link_revoked").count() == 1
+    ask(admin_browser, on_hub)
+    assert Mailbox(mailoutbox)[0].to == ["new@example.org"]
+
+
+def test_what_changes_while_it_is_asked_for_counts(
+    admin_browser: Client, on_hub: Peer, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is locked until Redis has said that the mailbox is not crowded."""
+
+    def change(organization_id: UUID, mailbox: str) -> bool:
+        assert on_hub.member is not None
+        User.objects.filter(pk=on_hub.member.user_id).update(email="new@example.org")
+        return False
+
+    def mail_another(organization_id: UUID, mailbox: str) -> bool:
+        ProfileLink.objects.create(peer=on_hub, digest="0" * 64, expires_at=soon, mailed_to=mailbox)
+        return False
+
+    def deactivate(organization_id: UUID, mailbox: str) -> bool:
+        assert on_hub.member is not None
+        User.objects.filter(pk=on_hub.member.user_id).update(is_active=False)
+        return False
+
+    soon = timezone.now() + timedelta(hours=1)
+    crowded = "vpn.actions.profiles.mailed_link.is_crowded_mailbox"
+    monkeypatch.setattr(crowded, change)
+    ask(admin_browser, on_hub)
+    assert ProfileLink.objects.get().mailed_to == "new@example.org"
+    assert Mailbox(mailoutbox)[0].to == ["new@example.org"]
+    ProfileLink.objects.all().delete()
+    monkeypatch.setattr(crowded, mail_another)
+    assert "A link was mailed a moment ago." in ask(admin_browser, on_hub)
+    assert ProfileLink.objects.get().digest == "0" * 64
+    ProfileLink.objects.all().delete()
+    monkeypatch.setattr(crowded, deactivate)
+    assert "This peer is disabled" in ask(admin_browser, on_hub)
+    assert not ProfileLink.objects.exists()
+
+
 def test_a_mailed_link_ends_by_hand_by_a_newer_one_by_keys_and_by_time(
     admin_browser: Client, on_hub: Peer, mailoutbox: list[EmailMessage]
 ) -> None:
@@ -236,3 +288,15 @@ def test_a_program_has_it_mailed_and_reads_what_became_of_it(
     told(api.post(path), 201)
     assert told(api.get(path), 200)["mail_state"] is None
     refused(api.post(f"{path}/mail", {"passphrase": "short"}), 422)
+
+
+def test_no_plain_digest_is_kept_of_a_request_with_a_passphrase(admin: Membership, on_hub: Peer) -> None:
+    """Passphrases are short enough to be guessed from one."""
+    api, body = Caller.of(admin), '{"passphrase": "seven geese"}'
+    path = f"/instances/{on_hub.instance_id}/peers/{on_hub.pk}/token/mail"
+    first = told(api.post(path, body, Idempotency_Key="k1"), 202)
+    plain = f"POST /api/v1/vpn{path}\n{body}".encode()
+    assert IdempotencyKey.objects.get().request_digest != hashlib.sha256(plain).hexdigest()
+    with override_settings(SECRET_KEY="a newer one", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+        assert told(api.post(path, body, Idempotency_Key="k1"), 202) == first
+    refused(api.post(path, {"passphrase": "eight geese"}, Idempotency_Key="k1"), 409, "idempotency-key-reused")

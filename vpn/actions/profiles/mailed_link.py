@@ -54,12 +54,13 @@ def mail_link(peer: Peer, *, by: Principal, sender: Membership, passphrase: str 
     The mail never contains the passphrase. Raises NotPossible or one of its kinds, or InvalidInput for the passphrase.
     """
     hashed = passphrase_hash(passphrase)
-    address = _refuse_unmailable(peer)
-    _refuse_haste(peer, address)
+    _refuse_full_mailbox(peer, _refuse_unmailable(peer))
     try:
         with transaction.atomic():
             locked = lock_peer(peer.pk, peer.instance_id)
-            refuse_destroyed(locked)
+            # What was read may have changed, and another request may have mailed one.
+            address = _refuse_unmailable(locked)
+            _refuse_haste(locked)
             link = ProfileLink(peer=locked, made_by=sender, passphrase_hash=hashed, mailed_to=address)
             link.digest = digest_of(_token(link.pk, settings.SECRET_KEY))
             replace_link(link, SHARE_MAIL_TTL, by=by)
@@ -70,10 +71,15 @@ def mail_link(peer: Peer, *, by: Principal, sender: Membership, passphrase: str 
 
 
 def share_message(mail: QueuedMail) -> EmailMessage:
-    """The mail with the link. Raises NotPossible if the link has ended or was opened meanwhile."""
+    """The mail with the link. Raises NotPossible if the link has ended or was opened meanwhile.
+
+    Also if the person has another address now, or may not sign in any more: the mail would reach somebody else.
+    """
     found = ProfileLink.objects.select_related("peer__instance__organization", "peer__member__user", "made_by__user")
     link = found.filter(pk=mail.notice, expires_at__gt=timezone.now(), browser_digest="").first()
     if link is None or not link.peer.is_admitted or not link.peer.has_profile or link.peer.member is None:
+        raise NotPossible(_("The link has ended meanwhile."), told=told("mail-link-ended"))
+    if _address(link.peer) != mail.address:
         raise NotPossible(_("The link has ended meanwhile."), told=told("mail-link-ended"))
     # The portal's key may have been rotated since.
     tokens = (_token(link.pk, key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
@@ -87,12 +93,16 @@ def share_message(mail: QueuedMail) -> EmailMessage:
 def note_outcome(mail: QueuedMail, fault: str, *, by: Principal) -> None:
     """Note on the link that the mail server took its mail, or why it did not. The mail has the journal's line.
 
-    `fault` is of `portal.told`, as text.
+    The link ends if its address is not the person's any more: no mail goes there. `fault` is of `portal.told`, as text.
     """
-    link = ProfileLink.objects.select_related("peer").filter(pk=mail.notice).first()
+    link = ProfileLink.objects.select_related("peer__member__user").filter(pk=mail.notice).first()
     if link is None:
         return
     with transaction.atomic():
+        if fault and _address(link.peer) != mail.address:
+            link.delete()
+            acted(by, "share link revoked", link.peer)
+            return
         fields = {"mail_fault": fault} if fault else {"mail_fault": "", "mailed_at": timezone.now()}
         ProfileLink.objects.filter(pk=link.pk).update(**fields)
         acted(by, "mail answered", link.peer)
@@ -124,11 +134,16 @@ def _refuse_unmailable(peer: Peer) -> str:
     return address
 
 
-def _refuse_haste(peer: Peer, address: str) -> None:
+def _refuse_haste(peer: Peer) -> None:
+    """Of a peer whose instance is locked."""
     recent = ProfileLink.objects.filter(peer=peer, kind=LinkKind.SHARE, mail_fault="").exclude(mailed_to="")
     if recent.filter(created_at__gt=timezone.now() - _PAUSE).exists():
         step = _("Wait a minute before you mail another.")
         raise NotPossible(_("A link was mailed a moment ago."), next_step=step)
+
+
+def _refuse_full_mailbox(peer: Peer, address: str) -> None:
+    """Before the transaction, as Redis is asked."""
     if is_crowded_mailbox(peer.instance.organization_id, address):
         step = _("Mail another one in an hour.")
         raise NotPossible(_("This address was sent many links in the last hour."), next_step=step)

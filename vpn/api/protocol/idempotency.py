@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable
@@ -10,10 +9,12 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.errors import Refusal, invalid
@@ -24,6 +25,7 @@ from vpn.models import IdempotencyKey
 KEPT_FOR = timedelta(hours=IDEMPOTENCY_HOURS)
 # Kept per member; the oldest is deleted first. A program that adds 10,000 peers can repeat any of these calls.
 MOST_KEPT = 10_000
+_SALT = "vpn.idempotency"
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
 _REPEATED_HEADERS = ("Content-Type", "ETag")
@@ -73,7 +75,7 @@ def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
     try:
         with transaction.atomic():
             return IdempotencyKey.objects.create(
-                membership=member_of(request), key=key, request_digest=_digest(request)
+                membership=member_of(request), key=key, request_digest=_digest(request, settings.SECRET_KEY)
             )
     except IntegrityError:
         return mine.get(key=key)
@@ -87,7 +89,8 @@ def _make_room(mine: QuerySet[IdempotencyKey]) -> None:
 
 
 def _repeated(kept: IdempotencyKey, request: HttpRequest) -> HttpResponse:
-    if kept.request_digest != _digest(request):
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    if not any(constant_time_compare(kept.request_digest, _digest(request, key)) for key in keys):
         message = "This Idempotency-Key was used for another request. Use a new key for each thing that you do."
         raise Refusal(409, "idempotency-key-reused", message)
     answer: dict[str, Any] = json.loads(kept.answer)
@@ -100,6 +103,7 @@ def _recorded(response: HttpResponse) -> str:
     return json.dumps({"status": response.status_code, "headers": headers, "body": response.content.decode()})
 
 
-def _digest(request: HttpRequest) -> str:
+def _digest(request: HttpRequest, key: str) -> str:
+    """Keyed, as a body may hold a passphrase that could be guessed from a plain digest."""
     what = f"{request.method} {request.get_full_path()}\n".encode()
-    return hashlib.sha256(what + request.body).hexdigest()
+    return salted_hmac(_SALT, what + request.body, secret=key, algorithm="sha256").hexdigest()
