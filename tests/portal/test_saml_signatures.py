@@ -102,6 +102,64 @@ def test_other_transforms_are_refused(bent: BentSaml, known: Membership) -> None
     assert "does not allow" in refusal(bent)
 
 
+def inclusive(signature: Any) -> None:
+    """Inclusive canonicalization searches each namespace at each element: 35 kB took 10 s, before any key was used."""
+    method = signature.find(f".//{{{DS}}}CanonicalizationMethod")
+    method.set("Algorithm", "http://www.w3.org/TR/2001/REC-xml-c14n-20010315")
+
+
+def many_namespaces(signature: Any) -> None:
+    """At one element."""
+    from lxml import etree
+
+    place = signature.find(f".//{{{DS}}}DigestMethod")
+    etree.SubElement(place, "{urn:x}x", nsmap={f"n{number}": "urn:x" for number in range(200)})
+
+
+def many_parts(signature: Any) -> None:
+    """Elements that no signature has."""
+    from lxml import etree
+
+    for number in range(200):
+        etree.SubElement(signature.find(f".//{{{DS}}}DigestMethod"), f"{{urn:x}}x{number}")
+
+
+def many_prefixes(signature: Any) -> None:
+    """Each is searched at each element."""
+    from lxml import etree
+
+    place, name = (
+        signature.find(f".//{{{DS}}}Transform"),
+        "{http://www.w3.org/2001/10/xml-exc-c14n#}InclusiveNamespaces",
+    )
+    etree.SubElement(place, name, PrefixList=" ".join(f"n{number}" for number in range(200)))
+
+
+def many_references(signature: Any) -> None:
+    """The whole document is copied for each."""
+    reference = signature.find(f".//{{{DS}}}Reference")
+    reference.addnext(copy.deepcopy(reference))
+
+
+def no_exclusive_transform(signature: Any) -> None:
+    """What is signed would be canonicalized inclusively."""
+    transforms = signature.find(f".//{{{DS}}}Transforms")
+    for one in transforms[1:]:
+        transforms.remove(one)
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [inclusive, many_namespaces, many_parts, many_prefixes, many_references, no_exclusive_transform],
+)
+@pytest.mark.parametrize("signs", ["assertion", "response"])
+def test_a_signature_that_takes_long_is_refused_before_it_is_checked(
+    bent: BentSaml, known: Membership, bend: Callable[[Any], None], signs: str
+) -> None:
+    bent.signs, bent.after = signs, lambda root: bend(root.find(f".//{{{DS}}}Signature"))
+    assert "does not allow" in refusal(bent)
+
+
 def test_a_key_in_the_answer_signs_nothing(bent: BentSaml, known: Membership) -> None:
     """KeyInfo names the attacker's own certificate: only the metadata's count."""
     bent.key = a_key("evil")
