@@ -295,5 +295,5 @@ def _plain_texts(values: Iterable[Any]) -> list[str]:
 
 
 def _text(element: Any) -> str:
-    """The whole text of an element; with anything in between, it has none."""
-    return (element.text or "").strip() if len(element) == 0 else ""
+    """The whole text of an element, without XML's own white space; with anything in between, it has none."""
+    return (element.text or "").strip(" \t\r\n") if len(element) == 0 else ""

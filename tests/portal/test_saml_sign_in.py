@@ -222,6 +222,7 @@ _STATEMENT = f"{SAML}Assertion/{SAML}AuthnStatement"
         (writing(NAME, " "), "names nobody"),
         (writing(NAME, "a" * 256), "names nobody"),
         (writing(NAME, "a\u202eb"), "names nobody"),
+        (writing(NAME, "anna\u00a0"), "names nobody"),
         (setting(NAME, NameQualifier="https://evil.example"), "of another provider"),
         (setting(NAME, SPNameQualifier="https://other.example"), "for another service"),
         (setting(NAME, Format="urn:oasis:names:tc:SAML:2.0:nameid-format:transient"), "anew at each sign-in"),
