@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 USE_SECONDS: Final = 300
 _SLICE_SECONDS: Final = 2.0
 _BY: Final = Principal.portal(gettext_noop("counting when devices were used"))
-_ABSENCE: Final = Principal.portal("the hub was not heard of for a while")
+_ABSENCE: Final = Principal.portal(gettext_noop("the hub was not heard of for a while"))
 _REMINDING: Final = Principal.portal(gettext_noop("reminding of the ends of devices"))
 
 
