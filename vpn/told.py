@@ -131,6 +131,35 @@ STEPS: Final[dict[str, Words]] = {
     "proof-cause": _proof_cause,
     "ports-closed": _ports_closed,
     "not-proven": gettext_lazy("%(place)s is not proven: %(why)s"),
+    # Of vpn.drivers.proof and vpn.drivers.doors.
+    "knock-invalid": gettext_lazy("The request is not valid (%(why)s)."),
+    "knock-unresolved": gettext_lazy("The name %(host)s does not resolve to an address yet."),
+    "knock-no-route": gettext_lazy("There is no route to %(host)s from here."),
+    "knock-rejected": gettext_lazy("The hub at %(hub)s answered with another preshared key. Apply it again."),
+    "knock-closed": gettext_lazy("Nothing listens at %(hub)s (UDP). Is WireGuard running on the server?"),
+    "knock-busy": gettext_lazy("The hub at %(hub)s is under load and puts handshakes off. Try again."),
+    "knock-silent": gettext_lazy(
+        "The hub at %(hub)s (UDP) did not answer. A firewall on the way may drop the packets, or the hub does not have "
+        "these keys yet."
+    ),
+    "knock-no-echo": gettext_lazy(
+        "The hub at %(hub)s completed the handshake, but no packet came back through the tunnel. Check the hub's "
+        "firewall and addresses."
+    ),
+    "knock-no-name": gettext_lazy(
+        "The hub at %(hub)s carries packets, but its resolver did not answer for %(name)s. Is dnsmasq running on the "
+        "server?"
+    ),
+    "knock-other-name": gettext_lazy(
+        "The hub at %(hub)s carries packets, but its resolver answered %(said)s for %(name)s, not %(expected)s. Apply "
+        "it again."
+    ),
+    "knock-said-nothing": gettext_lazy("nothing"),
+    "knock-said-nxdomain": gettext_lazy("that the name does not exist (NXDOMAIN)"),
+    "knock-said-invalid": gettext_lazy("with an invalid message"),
+    "knock-said-error": gettext_lazy("with %(status)s"),
+    "knock-unreachable": gettext_lazy("It cannot be reached (%(error)s)."),
+    "knock-openvpn-silent": gettext_lazy("OpenVPN at %(hub)s (%(transport)s) did not answer."),
     "resolver-later": gettext_lazy("The resolver starts with the first peer."),
     "hub-on-server": gettext_lazy(
         "%(server)s has the hub, with the same keys and tunnel addresses, on ports %(first)s and %(last)s."

@@ -46,6 +46,13 @@ def test_each_code_that_is_stored_has_words() -> None:
     assert found <= told._WORDS.keys()
 
 
+def test_each_reason_of_a_knock_has_words() -> None:
+    sources = (path.read_text() for path in (ROOT / "vpn" / "drivers").rglob("*.py"))
+    found = {f"knock-{code}" for text in sources for code in re.findall(r'\breason\("([a-z-]+)"', text)}
+    assert len(found) > 8
+    assert found <= told._WORDS.keys()
+
+
 def test_rows_keep_no_sentence() -> None:
     kept = told_names("rules-added", ["“web”", "“mail”"])
     assert kept == {"code": "rules-added", "names": ["“web”", "“mail”"], "count": 2}

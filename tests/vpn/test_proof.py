@@ -14,6 +14,7 @@ from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState, ProofCause, Reachability, StepState
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.drivers.base import Found, Knock
+from vpn.drivers.proof.reason import reason
 from vpn.jobs.provision import provision_instance
 from vpn.models import Instance, OperationStep, Server
 from vpn.needs import Code, needs_of
@@ -36,7 +37,7 @@ class Reachable(Confirming):
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Whether the address is one of those."""
         self.tried += [knock.address for knock in knocks]
-        silent = Found(Reachability.UNREACHABLE, ProofCause.SILENT, "Nothing came back.")
+        silent = Found(Reachability.UNREACHABLE, ProofCause.SILENT, reason("no-route", host="the hub"))
         return [
             {"wireguard": Found(self.state, self.cause) if knock.address in self.addresses else silent}
             for knock in knocks
@@ -58,7 +59,7 @@ def provisioned(
     ("addresses", "answering", "ready", "words"),
     [
         ((V4, V6), (V4, V6), True, [V4, f"So were those through {V6}"]),
-        ((V4, V6), (V4,), True, [V4, f"{V6} port", "Nothing came back."]),
+        ((V4, V6), (V4,), True, [V4, f"{V6} port", "There is no route to the hub from here."]),
         ((V4, V6), (V6,), False, [f"{V4} port"]),
         ((V6, None), (V6,), True, [V6]),
         ((V6, None), (), False, [V6]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+from vpn.drivers.proof.reason import Reason
 from vpn.wire import errors
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
@@ -113,12 +114,12 @@ class Knock:
 class Found:
     """The result of a knock on one listener: its state, and the cause from `vpn.choices`.
 
-    `reason` is the fault in words, even if the listener was reached.
+    `reason` is the fault as a code with values, even if the listener was reached.
     """
 
     state: str
     cause: str = ""
-    reason: str = ""
+    reason: Reason = field(default_factory=dict)
 
 
 class Driver(Protocol):

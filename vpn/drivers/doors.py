@@ -2,8 +2,8 @@
 
 `python -m vpn.drivers.doors` first prints an empty line, so that a veth pair can be moved into its network namespace.
 Then it is the other end of `vpn.wire.session`: it answers each line {"id": 1, "doors": [...], "timeout": 2.5} with
-{"id": 1, "results": [...]}, a result for each door: {"answers": true|false, "reason": "..."}. It ends with its input,
-and imports no Django.
+{"id": 1, "results": [...]}, a result for each door: {"answers": true|false, "reason": {"code": "...", ...}}. It ends
+with its input, and imports no Django.
 
 A door is {"wireguard": {arguments of handshake.prove}} or {"openvpn": {"transport", "host", "port", "client_key"}}.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from vpn.drivers.proof import handshake
 from vpn.drivers.proof.handshake import HandshakeFailed
 from vpn.drivers.proof.openvpn_reset import Reset
+from vpn.drivers.proof.reason import reason
 
 AT_ONCE = 200
 _PAUSE = 0.4  # seconds until a datagram is sent again, because it may be lost
@@ -33,7 +34,7 @@ def knock(door: dict[str, Any], timeout: float) -> dict[str, Any]:
             return _wireguard(door["wireguard"], timeout)
         return _openvpn(door["openvpn"], timeout)
     except (OSError, ValueError) as error:
-        return {"answers": False, "reason": f"It cannot be reached ({type(error).__name__})."}
+        return {"answers": False, "reason": reason("unreachable", error=type(error).__name__)}
 
 
 def _wireguard(arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -41,15 +42,15 @@ def _wireguard(arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
         handshake.prove(**{**arguments, "timeout": timeout})
     except HandshakeFailed as failure:
         return {"answers": failure.code in _REACHED, "reason": failure.reason}
-    return {"answers": True, "reason": ""}
+    return {"answers": True}
 
 
 def _openvpn(door: dict[str, Any], timeout: float) -> dict[str, Any]:
     reset, deadline = Reset(door["client_key"]), time.monotonic() + timeout
     over = _over_udp if door["transport"] == "udp" else _over_tcp
     answers = over((door["host"], door["port"]), reset, deadline)
-    where = f"{door['host']} port {door['port']} ({door['transport'].upper()})"
-    return {"answers": answers, "reason": "" if answers else f"OpenVPN at {where} did not answer."}
+    where = {"hub": f"{door['host']} port {door['port']}", "transport": door["transport"].upper()}
+    return {"answers": True} if answers else {"answers": False, "reason": reason("openvpn-silent", **where)}
 
 
 def _over_udp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from vpn.choices import Listener, ProofCause, Reachability
 from vpn.drivers.base import Found, Knock
 from vpn.drivers.outside import NoPlace, Post, Posts
+from vpn.drivers.proof.reason import Reason
 
 _PROVEN = Found(Reachability.PROVEN)
 
@@ -30,7 +31,7 @@ class _Door:
     address: str
     is_local: bool
     local: str
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
 
     def at(self, address: str) -> dict[str, Any]:
         """Return the listener at `address`, in the form for `vpn.drivers.doors`."""
@@ -129,7 +130,7 @@ def _sorted(
 ) -> list[_Door]:
     silent = []
     for door, answer in zip(doors, answers, strict=True):
-        door.reasons.append(str(answer.get("reason", ""))[:300])
+        door.reasons.append(answer.get("reason") or {})
         if answer.get("answers") is True:
             found[door.number][door.listener] = Found(meaning.state, meaning.cause, door.reasons[-1])
         else:

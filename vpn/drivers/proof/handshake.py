@@ -5,7 +5,7 @@ reply counts as proof. If the hub has a resolver, it must also answer a DNS quer
 
 It needs no interface and no privilege, only a UDP socket, so it can be started in any network namespace:
 `python -m vpn.drivers.proof.handshake` reads the arguments of `prove` as one JSON object on standard input and prints
-{"ok": true, "seconds": 0.02} or {"ok": false, "code": "...", "reason": "..."}. It imports no Django.
+{"ok": true, "seconds": 0.02} or {"ok": false, "code": "...", "reason": {"code": "...", ...}}. It imports no Django.
 """
 
 import json
@@ -23,6 +23,7 @@ from vpn.drivers.proof.name_query import NameQuery
 from vpn.drivers.proof.noise import COOKIE_REPLY, RESPONSE, RESPONSE_LENGTH, TRANSPORT, Identity, Initiation, Session
 from vpn.drivers.proof.packets import Way
 from vpn.drivers.proof.ping import Echo
+from vpn.drivers.proof.reason import Reason, reason
 
 LARGEST_DATAGRAM = 65535
 
@@ -34,13 +35,13 @@ SESSION_PATIENCE = 2.0
 
 
 class HandshakeFailed(Exception):
-    """The proof failed. `reason` is for an admin.
+    """The proof failed. `reason` is for an admin: a code and its values, whose words are in `vpn.told`.
 
     `code` is one of invalid, unresolved, closed, silent, busy, rejected, no-echo, no-name.
     """
 
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, code: str, reason: Reason) -> None:
+        super().__init__(reason["code"])
         self.code = code
         self.reason = reason
 
@@ -71,7 +72,7 @@ def prove(
         if name:
             probes.append(NameQuery(way, name, name_addresses))
     except ValueError as error:
-        raise HandshakeFailed("invalid", str(error)) from None
+        raise HandshakeFailed("invalid", reason("invalid", why=str(error))) from None
     deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as selector:
         attempt = Attempt(identity, probes, _open_sockets(endpoint_host, endpoint_port))
@@ -91,7 +92,7 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, OverflowError, UnicodeError):
-        raise HandshakeFailed("unresolved", f"The name {host} does not resolve to an address yet.") from None
+        raise HandshakeFailed("unresolved", reason("unresolved", host=host)) from None
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, address in found:
         udp = socket.socket(family, kind, protocol)
@@ -103,7 +104,7 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
         else:
             sockets.append(udp)
     if not sockets:
-        raise HandshakeFailed("unresolved", f"There is no route to {host} from here.")
+        raise HandshakeFailed("unresolved", reason("no-route", host=host))
     return sockets
 
 
@@ -118,7 +119,7 @@ class Probe(Protocol):
     def is_reply(self, packet: bytes) -> bool:
         """Return True if an IP packet is the expected answer."""
 
-    def failure(self, hub: str) -> str:
+    def failure(self, hub: str) -> Reason:
         """Return the reason for an admin if no answer came."""
 
 
@@ -217,16 +218,12 @@ class Attempt:
         if self._session is not None:
             return HandshakeFailed(self._probes[0].code, self._probes[0].failure(hub))
         if self.rejected:
-            return HandshakeFailed("rejected", f"The hub at {hub} answered with another preshared key. Apply it again.")
-        if self.refused:
-            return HandshakeFailed("closed", f"Nothing listens at {hub} (UDP). Is WireGuard running on the server?")
-        if self.busy:
-            return HandshakeFailed("busy", f"The hub at {hub} is under load and puts handshakes off. Try again.")
-        return HandshakeFailed(
-            "silent",
-            f"The hub at {hub} (UDP) did not answer. A firewall on the way may drop the packets, "
-            "or the hub does not have these keys yet.",
-        )
+            code = "rejected"
+        elif self.refused:
+            code = "closed"
+        else:
+            code = "busy" if self.busy else "silent"
+        return HandshakeFailed(code, reason(code, hub=hub))
 
 
 def main() -> int:
@@ -238,7 +235,7 @@ def main() -> int:
         print(json.dumps({"ok": False, "code": failure.code, "reason": failure.reason}))
         return 1
     except (TypeError, ValueError):
-        print(json.dumps({"ok": False, "code": "invalid", "reason": "The request is not valid JSON."}))
+        print(json.dumps({"ok": False, "code": "invalid", "reason": reason("invalid", why="not valid JSON")}))
         return 1
     print(json.dumps({"ok": True, "seconds": round(time.monotonic() - started, 4)}))
     return 0

@@ -12,13 +12,12 @@ import dns.rcode
 import dns.rdatatype
 
 from vpn.drivers.proof.packets import Way, checksum
+from vpn.drivers.proof.reason import Reason, reason
 
 UDP, PORT = 17, 53
 STATUS = {
-    dns.rcode.NOERROR: "nothing",
-    dns.rcode.SERVFAIL: "with SERVFAIL",
-    dns.rcode.NXDOMAIN: "that the name does not exist (NXDOMAIN)",
-    dns.rcode.REFUSED: "with REFUSED",
+    dns.rcode.NOERROR: reason("said-nothing"),
+    dns.rcode.NXDOMAIN: reason("said-nxdomain"),
 }
 
 
@@ -42,7 +41,7 @@ class NameQuery:
         except dns.exception.DNSException:
             raise ValueError("The name to query is invalid.") from None
         self._port = struct.pack(">H", 49152 + int.from_bytes(os.urandom(2)) % 16384)
-        self._said = ""
+        self._said: str | Reason = ""
 
     def request(self) -> bytes:
         """Return the query as an IP packet."""
@@ -63,22 +62,18 @@ class NameQuery:
         except dns.exception.DNSException:
             message = None
         if message is None or not self._query.is_response(message):
-            self._said = "with an invalid message"
+            self._said = reason("said-invalid")
             return False
         found = (rdata for rrset in message.answer if rrset.rdtype == self._type for rdata in rrset)
         addresses = {ip_address(rdata.address) for rdata in found}
         status = message.rcode()
-        self._said = ", ".join(sorted(map(str, addresses))[:4]) or STATUS.get(status, f"error {status.value}")
+        listed = ", ".join(sorted(map(str, addresses))[:4])
+        self._said = listed or STATUS.get(status, reason("said-error", status=dns.rcode.to_text(status)))
         return status == dns.rcode.NOERROR and bool(addresses & self._expected)
 
-    def failure(self, hub: str) -> str:
+    def failure(self, hub: str) -> Reason:
         """Return the reason for an admin if no expected answer came."""
         if not self._said:
-            return (
-                f"The hub at {hub} carries packets, but its resolver did not answer for {self._name}. "
-                "Is dnsmasq running on the server?"
-            )
-        return (
-            f"The hub at {hub} carries packets, but its resolver answered {self._said} for {self._name}, "
-            f"not {', '.join(sorted(map(str, self._expected)))}. Apply it again."
-        )
+            return reason("no-name", hub=hub, name=self._name)
+        expected = ", ".join(sorted(map(str, self._expected)))
+        return reason("other-name", hub=hub, name=self._name, said=self._said, expected=expected)

@@ -4,6 +4,7 @@ import os
 import struct
 
 from vpn.drivers.proof.packets import Way, checksum
+from vpn.drivers.proof.reason import Reason, reason
 
 
 class Echo:
@@ -33,9 +34,6 @@ class Echo:
         kind = b"\x00\x00" if self._way.is_v4 else b"\x81\x00"
         return reply[:2] == kind and reply[4:6] == self._identifier and reply[8:24] == self._payload
 
-    def failure(self, hub: str) -> str:
+    def failure(self, hub: str) -> Reason:
         """Return the reason for an admin if no reply came."""
-        return (
-            f"The hub at {hub} completed the handshake, but no packet came back through the tunnel. "
-            "Check the hub's firewall and addresses."
-        )
+        return reason("no-echo", hub=hub)
