@@ -58,9 +58,12 @@ def locked_head(organization_id: UUID) -> JournalHead:
     """The head of a chain, locked; a new one where nothing is sealed yet. Raises ChainBroken and UnsealError."""
     locked = JournalHead.objects.select_for_update(no_key=True)
     head = locked.filter(pk=organization_id).first()
-    if head is None:
-        if JournalEntry.objects.filter(organization_id=organization_id, position__gt=0).exists():
+    if head is None and JournalEntry.objects.filter(organization_id=organization_id, position__gt=0).exists():
+        # Another process may have begun the chain in between.
+        head = locked.filter(pk=organization_id).first()
+        if head is None:
             raise ChainBroken("its head is missing")
+    if head is None:
         made = JournalHead(pk=organization_id, begun_at=timezone.now())
         made.key = secrets.token_hex(32)
         made.signature = signature_of(made)

@@ -108,6 +108,31 @@ def test_two_at_once_seal_each_line_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (verdict.lines, verdict.faults) == (60, [])
 
 
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_chain_that_another_process_begins_meanwhile_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins the chain after this process found no head, and before it looks for sealed lines."""
+    append(3)
+    found = JournalEntry.objects.filter
+
+    def seal_elsewhere() -> None:
+        try:
+            seal_batch(ACME)
+        finally:
+            connection.close()
+
+    def late(*arguments: Any, **values: Any) -> Any:
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(seal_elsewhere).result(ALL)
+        return found(*arguments, **values)
+
+    monkeypatch.setattr(JournalEntry.objects, "filter", late)
+    assert seal_batch(ACME) == 0
+    verdict = verify(ACME)
+    assert (verdict.lines, verdict.faults) == (3, [])
+
+
 def test_the_schedule_seals_what_acts_leave(organization: Organization) -> None:
     seal_journals()
     verdict = verify(organization.pk)
