@@ -53,7 +53,7 @@ def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     phone.set_viewport_size({"width": 390, "height": 844})
     passphrase.fill("seven green kites")
     phone.get_by_role("button", name="Show profile").click()
-    download = phone.get_by_role("button", name=re.compile("^Download"))
+    download = phone.get_by_role("button", name=re.compile(r"^Download .*\.conf$"))
     phone.wait_for_load_state("load")
     above, below = download.bounding_box(), phone.locator("img.qr").bounding_box()
     assert above
