@@ -63,7 +63,7 @@ ACTS_OF_PAGES = {
         "api-nothing-here": "- there is nothing",
         "own_means": "- only in the session of a provider: see tests/portal/test_provider_sign_in.py",
         "provider_confirm": "- nobody has come from a provider: see tests/portal/test_provider_sign_in.py",
-        "provider_answer": "- signs in nobody, and so has no author: see tests/portal/test_saml_sign_in.py",
+        "provider_answer": "- signs in nobody, and so has no author: see tests/portal/saml/test_saml_sign_in.py",
         "provider_disconnect": "- nobody is connected: see tests/portal/test_provider_sign_in.py",
         "provider_settings": "signinprovider.changed",
         "provider_switch": "signinprovider.switched_on",

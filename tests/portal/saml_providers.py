@@ -26,6 +26,10 @@ from portal.models import JournalEntry, Organization, SignInProvider
 from portal.told import in_words
 from tests.factories import BY
 
+# Pages of the portal.
+GO = "/sign-in/acme/go/"
+CONFIRM = "/accounts/provider/confirm/"
+TRY = "/settings/sign-in/try/"
 IDP = "https://idp.example.com/metadata"
 PAGE = "https://idp.example.com/sso"
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
@@ -233,7 +237,7 @@ class BentSaml:
             element, key=self.key.private, cert=self.key.certificate.decode(), reference_uri=element.get("ID")
         )
 
-    def sign_in(self, browser: Client, begin: str = "/sign-in/acme/go/") -> Any:
+    def sign_in(self, browser: Client, begin: str = GO) -> Any:
         """Go there and come back; the answer of the portal."""
         asked = asked_by(browser, begin)
         return posted(browser, asked.back, self.document(asked), asked.state)

@@ -11,12 +11,13 @@ from django.test import Client
 from portal.actions.sign_in_provider import save_saml_provider, switch_provider
 from portal.models import JournalEntry, Membership, SignInProvider
 from tests.factories import BY
-from tests.portal.providers import connected
 from tests.portal.saml_providers import (
+    GO,
     IDP,
     MAIL,
     PAGE,
     PERSISTENT,
+    TRY,
     BentSaml,
     a_key,
     a_saml_provider,
@@ -26,28 +27,6 @@ from tests.portal.saml_providers import (
 )
 
 pytestmark = pytest.mark.django_db
-GO = "/sign-in/acme/go/"
-CONFIRM = "/accounts/provider/confirm/"
-TRY = "/settings/sign-in/try/"
-
-
-@pytest.fixture
-def bent() -> BentSaml:
-    """Builds answers of the provider."""
-    return BentSaml()
-
-
-@pytest.fixture
-def provider(member: Membership) -> SignInProvider:
-    """The provider of the member's organization."""
-    return a_saml_provider(member.organization)
-
-
-@pytest.fixture
-def known(provider: SignInProvider, member: Membership) -> Membership:
-    """A member who is connected as “anna”."""
-    connected(provider, member)
-    return member
 
 
 # Setting it up --------------------------------------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from tests.portal.saml_providers import (
     AUDIENCE,
     DATA,
     DS,
+    GO,
     NAME,
     SAML,
     SAMLP,
     BentSaml,
     a_key,
-    a_saml_provider,
     asked_by,
     fault_of,
     metadata_of,
@@ -31,28 +31,6 @@ from tests.portal.saml_providers import (
 )
 
 pytestmark = pytest.mark.django_db
-GO = "/sign-in/acme/go/"
-CONFIRM = "/accounts/provider/confirm/"
-TRY = "/settings/sign-in/try/"
-
-
-@pytest.fixture
-def bent() -> BentSaml:
-    """Builds answers of the provider."""
-    return BentSaml()
-
-
-@pytest.fixture
-def provider(member: Membership) -> SignInProvider:
-    """The provider of the member's organization."""
-    return a_saml_provider(member.organization)
-
-
-@pytest.fixture
-def known(provider: SignInProvider, member: Membership) -> Membership:
-    """A member who is connected as “anna”."""
-    connected(provider, member)
-    return member
 
 
 # Signatures -----------------------------------------------------------------------------------------------------------
