@@ -143,7 +143,14 @@ def test_it_moves_under_traffic(admin: Visitor, portal: RunningPortal, ams: LabS
 
 @pytest.mark.parametrize("device", ["laptop", "tablet", "phone"])
 def test_a_connection_goes_on(
-    device: str, lab: Lab, admin: Visitor, portal: RunningPortal, fra: LabServer, laptop: Node, berlin: Site
+    device: str,
+    lab: Lab,
+    admin: Visitor,
+    portal: RunningPortal,
+    ams: LabServer,
+    fra: LabServer,
+    laptop: Node,
+    berlin: Site,
 ) -> None:
     def explain() -> str:
         """What is known of each stretch of the way."""
@@ -152,6 +159,12 @@ def test_a_connection_goes_on(
         seen += [
             fra.run(["ip", "netns", "exec", hub, *argv], check=False).stdout
             for argv in (["wg", "show", "all"], ["conntrack", "-L"])
+        ]
+        tracked = [["conntrack", "-L", "-f", family] for family in ("ipv4", "ipv6")]
+        seen += [
+            server.run(argv, check=False).stdout
+            for server in (ams, fra)
+            for argv in (*tracked, ["nft", "list", "table", "inet", "vpnhub_forward"])
         ]
         said = re.findall(r"[^.>]+ back after[^<]+", page(admin, "progress/"))
         return "\n".join([portal.logs()[-4000:], *said, *seen])
