@@ -14,6 +14,6 @@ class VpnConfig(AppConfig):
         from portal.told import register
         from vpn import receivers  # noqa: F401 - needs the app registry
         from vpn.presenters.findings import told_finding
-        from vpn.told import CHANGES, STEPS, SUMMARIES
+        from vpn.told import CHANGES, MOVE_REFUSALS, STEPS, SUMMARIES
 
-        register({**CHANGES, **STEPS, **SUMMARIES, "finding": told_finding})
+        register({**CHANGES, **MOVE_REFUSALS, **STEPS, **SUMMARIES, "finding": told_finding})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from portal.figures import grouped
 from portal.told import Words, in_words, listed_names
-from vpn.choices import ProofCause
+from vpn.choices import InstanceState, ProofCause
 
 # The settings that a change names; the first of a sentence gets a capital.
 SETTINGS: Final = {
@@ -200,6 +201,38 @@ def _peers(kept: Mapping[str, Any]) -> str:
 
 def _summary(kept: Mapping[str, Any]) -> str:
     return "; ".join(map(in_words, kept["parts"]))
+
+
+def _two(first: Promise, second: Promise) -> Words:
+    """Words of two sentences: why something is refused, and what to do next."""
+    return lambda kept: f"{first % kept} {second}"
+
+
+def _not_movable(kept: Mapping[str, Any]) -> str:
+    words = _("An instance that is %(state)s cannot be moved or rebuilt. Wait until it is ready.")
+    return words % {"state": str(InstanceState(kept["state"]).label).lower()}
+
+
+# Why a job could not begin to move or rebuild a hub. Forms and programs show the same sentences.
+MOVE_REFUSALS: Final[dict[str, Words]] = {
+    "no-other-server": _two(
+        gettext_lazy("%(region)s has no other server that is ready and has room."),
+        gettext_lazy("Choose another region, or ask the operator."),
+    ),
+    "still-forwards": _two(
+        gettext_lazy("%(server)s still forwards this hub's ports to where it runs now."),
+        gettext_lazy("End the forwarding on the Settings page first, or choose another region."),
+    ),
+    "no-cloud-account": _two(
+        gettext_lazy("%(region)s has no cloud account."), gettext_lazy("Ask the operator to add one.")
+    ),
+    "move-under-way": gettext_lazy("This instance is being moved or rebuilt already."),
+    "not-movable": _not_movable,
+    "trial-running": _two(
+        gettext_lazy("A change of this instance's firewall or routes is waiting for confirmation."),
+        gettext_lazy("Keep it or return to the former settings first."),
+    ),
+}
 
 
 # The line of an apply: what it carries.

@@ -133,7 +133,7 @@ def test_it_moves_under_traffic(admin: Visitor, portal: RunningPortal, ams: LabS
 
     wait_until(is_over, WITHIN, "the end of the move", portal.logs)
     shown = page(admin, "progress/")
-    assert "The hub runs on fra1" in shown, shown
+    assert "The hub runs on fra1" in shown, f"{shown}\n{portal.logs()}"
     assert "forwards UDP and TCP ports" in shown
     # On a busy machine, some may be back a little later.
     assert re.search(r"[123] of 3 WireGuard clients were back after at most [0-9.]+ s\.", shown), shown

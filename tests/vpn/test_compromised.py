@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.template.defaultfilters import date
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import JournalEntry, Membership, Organization
@@ -50,6 +50,7 @@ from vpn.jobs.provision import destroy_instance
 from vpn.jobs.servers import driver_for
 from vpn.keys import generate_private_key, generate_ssh_key, public_key
 from vpn.models import CompromisedHub, FormerHub, Instance, Move, Peer, Region, RetiredHub, Server
+from vpn.presenters.compromise import hub_lines
 from vpn.profiles.state import profile_state
 
 pytestmark = pytest.mark.django_db
@@ -249,6 +250,9 @@ def test_without_room_it_waits_and_says_so(
     assert "has no other server that is ready and has room" in page
     progress = staff_browser.get(f"/admin/vpn/server/{bad.pk}/compromised/").content.decode()
     assert "It has new keys and waits: Frankfurt has no other server that is ready and has room." in progress
+    with translation.override("de"):
+        lines = hub_lines(Server.objects.get(pk=bad.pk))
+    assert "Frankfurt hat keinen anderen Server, der bereit ist und Platz hat." in lines[0].state
     row = make_server(region, "fra2", number=8)
     servers.machines[row.pk] = Machine("fra2")
     work()

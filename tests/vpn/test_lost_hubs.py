@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
@@ -14,6 +14,7 @@ from vpn.actions.servers.region import add_region, set_loss_policy
 from vpn.choices import InstanceState, OperationKind, OperationState, ServerState
 from vpn.jobs.availability import ring_for_servers
 from vpn.models import Instance, Move, Operation, Region, Server
+from vpn.presenters.findings import failure_of
 
 pytestmark = pytest.mark.django_db
 
@@ -92,7 +93,10 @@ def test_not_while_the_server_may_come_back(instance: Instance, other: Server, l
 def test_without_room_the_page_says_so_and_it_is_tried_again(instance: Instance, region: Region) -> None:
     assert target_of(instance) is None
     instance.refresh_from_db()
-    assert instance.failure
+    words = "Frankfurt has no other server that is ready and has room. Choose another region, or ask the operator."
+    assert failure_of(instance) == words
+    with translation.override("de"):
+        assert failure_of(instance).startswith("Frankfurt hat keinen anderen Server, der bereit ist und Platz hat. ")
     assert instance.state == InstanceState.LOST
     other = make_server(region, "fra2", number=8)
     assert target_of(instance) is None, "not every few seconds"

@@ -38,6 +38,7 @@ from vpn.jobs.progress import (
 from vpn.jobs.servers import driver_for
 from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer
+from vpn.models.instance import LONGEST_FAILURE
 from vpn.observed import record_applied
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
@@ -254,7 +255,7 @@ def _note_failure(pk: UUID, token: UUID, operation: Operation, cause: Finding | 
         if step is not None:
             fail_operation(operation, step, cause)
         Instance.objects.filter(pk=pk, lease_token=token).update(
-            failure=sentence_of(cause)[:400],
+            failure=sentence_of(cause)[:LONGEST_FAILURE],
             refusal=cause.document() if isinstance(cause, Finding) else None,
             retry_at=timezone.now() + timedelta(seconds=_RETRY_SECONDS),
         )

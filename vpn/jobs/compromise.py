@@ -102,8 +102,8 @@ def _rebuild(row: CompromisedHub, instance: Instance) -> None:
         rebuild_instance(instance, by=_BY, in_place=False)
     except Conflict as refusal:
         logger.warning("The hub of instance %s waits for a server: %s", instance.pk, refusal)
-        note_waiting(row, refusal.message, by=_BY)
-        note_no_room(instance, refusal.message, _AGAIN, by=_BY)
+        note_waiting(row, refusal.told or refusal.message, by=_BY)
+        note_no_room(instance, refusal, _AGAIN, by=_BY)
         return
     CompromisedHub.objects.filter(pk=row.pk).update(due_at=timezone.now() + _LOOK_EVERY)
     note_waiting(row, "", by=_BY)

@@ -33,7 +33,7 @@ def rebuild_lost_hubs() -> None:
             rebuild_instance(instance, by=_BY, in_place=False)
         except (Conflict, NotPossible) as refusal:
             logger.warning("The hub of instance %s is not built anew: %s", instance.pk, refusal)
-            note_no_room(instance, str(refusal), _AGAIN, by=_BY)
+            note_no_room(instance, refusal, _AGAIN, by=_BY)
 
 
 def _due() -> InstanceQuerySet:

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import string
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.db import models
@@ -24,6 +24,8 @@ from vpn.models.observation.public_name import PublicName
 from vpn.models.querysets import InstanceQuerySet
 from vpn.models.region import Region
 from vpn.models.server import Server
+
+LONGEST_FAILURE: Final = 400
 
 
 def new_hub_name() -> str:
@@ -115,8 +117,8 @@ class Instance(models.Model):
 
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    # Why the last apply failed, in words for an admin, and when it is retried.
-    failure = models.CharField(max_length=400, blank=True)
+    # Why the last apply failed, or why a lost hub is not built anew (portal.told), and when it is retried.
+    failure = models.CharField(max_length=LONGEST_FAILURE, blank=True)
     # The same as a finding of the agent or of `vpn.failures`, which pages put into words; null in older rows.
     refusal = models.JSONField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)

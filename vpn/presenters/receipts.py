@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from portal.models import Receipt
 from vpn.choices import ServerState
 from vpn.models import EndedTunnel, Instance
+from vpn.presenters.findings import failure_of
 
 CONFIRMED: Final = "confirmed"
 WAITING: Final = "waiting"
@@ -94,7 +95,7 @@ def _end(tunnel: EndedTunnel, instance: Instance | None) -> TunnelEnd:
     if instance.server is not None and instance.server.state in {ServerState.UNREACHABLE, ServerState.LOST}:
         return _without_server(tunnel, instance)
     if instance.failure:
-        message = _("Not confirmed. The hub did not apply it: %(why)s") % {"why": instance.failure}
+        message = _("Not confirmed. The hub did not apply it: %(why)s") % {"why": failure_of(instance)}
         next_step = _("The portal tries again by itself. The activity of the instance says more.")
         return TunnelEnd(tunnel, REFUSED, message, next_step, instance)
     next_step = ""

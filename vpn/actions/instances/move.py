@@ -17,6 +17,7 @@ from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
+from portal.told import told
 from vpn import doorbell, failures
 from vpn.actions.activity.operation import begin_operation, cancel_operations
 from vpn.actions.change import lock_instance
@@ -201,11 +202,14 @@ def check_movable(instance: Instance, *, during_trial: bool = False) -> None:
         Move.objects.filter(instance=instance).exists()
         or instance.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists()
     ):
-        raise Conflict(_("This instance is being moved or rebuilt already."), code="move-under-way")
+        raise Conflict(
+            _("This instance is being moved or rebuilt already."), code="move-under-way", told=told("move-under-way")
+        )
     if instance.state not in MOVABLE or instance.server is None:
         state = instance.get_state_display().lower()
         raise NotPossible(
-            _("An instance that is %(state)s cannot be moved or rebuilt. Wait until it is ready.") % {"state": state}
+            _("An instance that is %(state)s cannot be moved or rebuilt. Wait until it is ready.") % {"state": state},
+            told=told("not-movable", state=instance.state),
         )
     if instance.state == InstanceState.READY and not during_trial:
         # On a new server, a trial would begin anew. A lost hub is rebuilt even so.

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from portal.exceptions import Conflict, NotPossible
 from portal.models import Principal
+from portal.told import told
 from vpn.actions.instances.placement import with_room
 from vpn.actions.instances.ports import free_port_base
 from vpn.actions.servers.node import order_node, with_open_order
@@ -54,12 +55,14 @@ def target_in(instance: Instance, region: Region, *, by: Principal) -> Target:
         raise NotPossible(
             _("%(server)s still forwards this hub's ports to where it runs now.") % {"server": retired.server.name},
             next_step=_("End the forwarding on the Settings page first, or choose another region."),
+            told=told("still-forwards", server=retired.server.name),
         )
     raise Conflict(
         _("%(region)s has no other server that is ready and has room.") % {"region": region.name},
         field="region",
         code="no-server",
         next_step=_("Choose another region, or ask the operator."),
+        told=told("no-other-server", region=region.name),
     )
 
 

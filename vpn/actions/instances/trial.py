@@ -20,7 +20,7 @@ from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput, NotPossible
 from portal.figures import grouped
 from portal.models import Principal
-from portal.told import Told
+from portal.told import Told, told
 from vpn.actions.activity.change_words import settings_words
 from vpn.actions.activity.planning import planned_change
 from vpn.actions.change import Scope, changing, lock_changeable
@@ -47,6 +47,7 @@ def refuse_during_trial(locked: Instance, fields: Collection[str] = TRIED) -> No
             _("A change of this instance's firewall or routes is waiting for confirmation."),
             code="trial-running",
             next_step=_("Keep it or return to the former settings first."),
+            told=told("trial-running"),
         )
 
 

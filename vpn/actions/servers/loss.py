@@ -9,13 +9,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.actions.acting import acted
+from portal.exceptions import Conflict
 from portal.models import Principal
+from portal.told import as_text
 from vpn import doorbell
 from vpn.actions.instances.instance import set_state
 from vpn.actions.instances.recovery import raise_generation
 from vpn.choices import EndReason, InstanceState
 from vpn.connections.ending import end_moved
 from vpn.models import EndedTunnel, Instance, InstanceObservation, RetiredHub, Server
+from vpn.models.instance import LONGEST_FAILURE
 
 
 def lose(server: Server, *, by: Principal) -> None:
@@ -57,10 +60,11 @@ def look_at_retired_hubs(server: Server, *, by: Principal) -> None:
         acted(by, "retired hubs due", server)
 
 
-def note_no_room(instance: Instance, why: str, again: timedelta, *, by: Principal) -> None:
+def note_no_room(instance: Instance, refusal: Conflict, again: timedelta, *, by: Principal) -> None:
     """Note why a lost hub is not built anew, for its page, and when that is tried again."""
     lost = Instance.objects.filter(pk=instance.pk, state=InstanceState.LOST)
-    if lost.update(failure=why[:400], refusal=None, retry_at=timezone.now() + again):
+    why = as_text(refusal.told or refusal.message, LONGEST_FAILURE)
+    if lost.update(failure=why, refusal=None, retry_at=timezone.now() + again):
         acted(by, "not rebuilt", instance)
 
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
 from portal.models import Principal
+from portal.told import told
 from vpn import doorbell
 from vpn.choices import InstanceState, NodeState, ServerState
 from vpn.keys import generate_ssh_key
@@ -48,7 +49,9 @@ def order_node(region: Region, *, by: Principal) -> Server:
     account = CloudAccount.objects.filter(region=region).first()
     if account is None:
         raise Conflict(
-            _("%(region)s has no cloud account.") % {"region": region.name}, next_step=_("Ask the operator to add one.")
+            _("%(region)s has no cloud account.") % {"region": region.name},
+            next_step=_("Ask the operator to add one."),
+            told=told("no-cloud-account", region=region.name),
         )
     now, request = timezone.now(), uuid.uuid4()
     server = Server.objects.create(

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from portal.told import Told, in_words, joined_words
+from portal.told import Told, in_words, joined_words, text_in_words
 from vpn.choices import NodeState, OperationKind, StepName, StepState
 from vpn.models import CloudNode, Instance, Operation, OperationStep, Peer
 from vpn.models.operation import listed_parts
@@ -99,4 +99,4 @@ def failure_of(instance: Instance) -> str:
     """Why the last apply failed; "" if it did not."""
     if instance.failure and instance.refusal:
         return sentence_of(parse_finding(instance.refusal))
-    return instance.failure
+    return text_in_words(instance.failure)
