@@ -15,6 +15,7 @@ from tests.lab.conversation import Conversation, converse, serve_echo
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.server import LabServer
+from tests.lab.underlay import silenced
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
@@ -115,6 +116,16 @@ def test_a_hub_with_devices_and_a_site(
         lab.wait_ping(node, berlin.lan.v4, 30)
         connections[node.name] = converse(lab, node, berlin.lan.v4)
         connections[node.name].goes_on(30)
+
+
+def test_the_hub_sends_first_after_a_pause_of_the_router(lab: Lab, ams: LabServer, berlin: Site) -> None:
+    """The server's connection tracking has forgotten the router, and takes the hub for the one that began."""
+    flows = ["-f", "ipv6", "-p", "udp", "--orig-src", ams.node.v6, "--orig-dst", berlin.router.v6]
+    with silenced(lab, berlin.router):
+        ams.run(["conntrack", "-D", "-f", "ipv6", "-p", "udp", "--orig-src", berlin.router.v6])
+        wait_until(lambda: ams.run(["conntrack", "-L", *flows]).stdout, 30, "the hub's own packets")
+    for one in connections.values():
+        one.goes_on(60)
 
 
 def test_the_page_says_what_will_happen(admin: Visitor, lab: Lab) -> None:

@@ -66,6 +66,26 @@ def fragments(lab: Lab) -> int:
     return sum(int(count) for word, count in itertools.pairwise(listing) if word == "packets")
 
 
+_NO_UDP: Final = """
+table inet silence {
+  chain leaving {
+    type filter hook output priority 0;
+    meta l4proto udp drop
+  }
+}
+"""
+
+
+@contextmanager
+def silenced(lab: Lab, node: Node) -> Iterator[None]:
+    """Let nothing that a device sends over UDP get out, so no WireGuard either."""
+    lab.run(node, ["nft", "-f", "-"], stdin=_NO_UDP)
+    try:
+        yield
+    finally:
+        lab.run(node, ["nft", "delete", "table", "inet", "silence"])
+
+
 @contextmanager
 def host_without(lab: Lab, family: int) -> Iterator[Node]:
     """Take one family away from the host, as on a server that was never given any; yields the host as it is now."""

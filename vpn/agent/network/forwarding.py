@@ -79,11 +79,15 @@ def ensure(host: Netns, forwarded: Iterable[Forwarded], fingerprints: dict[str, 
 
 
 def end_flows(host: Netns, forwarding: Forwarding) -> None:
-    """Forget the connections to these ports: those from before would stay with this server."""
+    """Forget the connections to and from these ports: those from before would stay with this server.
+
+    Over UDP, one is from the port if the hub sent first, for example to a client that had been silent for long.
+    """
     for protocol, port, _ in forwarding.ports:
-        for family in ("ipv4", "ipv6"):
-            # It fails if there are none.
-            host.try_run(["conntrack", "-D", "-f", family, "-p", protocol, "--orig-port-dst", str(port)])
+        for end in ("--orig-port-dst", "--orig-port-src") if protocol == "udp" else ("--orig-port-dst",):
+            for family in ("ipv4", "ipv6"):
+                # It fails if there are none.
+                host.try_run(["conntrack", "-D", "-f", family, "-p", protocol, end, str(port)])
 
 
 def packets(host: Netns, hub: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import Final
 
@@ -55,8 +54,8 @@ def remove(names: Names) -> None:
     while uapi.is_answering(names.wireguard) and time.monotonic() < deadline:
         time.sleep(0.005)
     if uapi.socket_path(names.wireguard).exists():
-        for process in processes.running(PROGRAM, {names.wireguard}):
-            os.kill(process.pid, signal.SIGKILL)
+        # Until it is gone, it may still send from the hub's port, which may be forwarded from now on.
+        processes.stop(PROGRAM, {names.wireguard})
         uapi.socket_path(names.wireguard).unlink(missing_ok=True)
     uapi.pid_path(names.wireguard).unlink(missing_ok=True)
 
