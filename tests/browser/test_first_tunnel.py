@@ -24,6 +24,8 @@ from vpn import keys
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 # Seconds, as promised.
 CUT_OFF_WITHIN: Final = 5.0
+# What background work brings onto a page may take longer on a busy machine: nothing is promised of it.
+WORK_PATIENCE: Final = 60_000
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 
@@ -101,7 +103,7 @@ def test_a_hostname_is_checked_while_it_is_typed(page: Page, camera: Camera) -> 
 def test_the_progress_page_follows_until_the_hub_is_ready(page: Page, camera: Camera) -> None:
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
-    expect(page.get_by_role("link", name="Open instance")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="Open instance")).to_be_visible(timeout=WORK_PATIENCE)
     camera.look("progress")
     page.get_by_role("link", name="Open instance").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Frankfurt hub")
@@ -173,7 +175,7 @@ def add_device(page: Page, name: str, watch: Camera | None = None) -> None:
     page.get_by_role("button", name="Add device").click()
     look("own-key")
     page.get_by_role("button", name="Make the key").click()
-    expect(page.locator("img.qr[src]").first).to_be_visible()
+    expect(page.locator("img.qr[src]").first).to_be_visible(timeout=WORK_PATIENCE)
     look("profile-own-key")
 
 
@@ -242,18 +244,18 @@ def test_somebody_joins_with_a_passkey_scans_a_code_connects_and_is_cut_off(
             assert requests.has(keys.public_key(secret))
             assert not requests.has(secret)
         for device in (phone, laptop):
-            lab.wait_ping(device, berlin.lan.v4)
-        expect(hers.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
+            lab.wait_ping(device, berlin.lan.v4, WORK_PATIENCE / 1000)
+        expect(hers.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=WORK_PATIENCE)
         watch.look("peer-own-connected")
         hers.goto("/my/connections/")
         for device_name in ("phone", "laptop"):
-            expect(hers.get_by_text(device_name).first).to_be_visible(timeout=15_000)
+            expect(hers.get_by_text(device_name).first).to_be_visible()
         watch.look("my-connections")
         page.goto(person)
         page.get_by_label("Access").select_option("false")
         page.get_by_role("button", name="Save changes").click()
         gone = lambda: not any(lab.ping(device, berlin.lan.v4, timeout=0.5) for device in (phone, laptop))  # noqa: E731
-        wait_until(gone, CUT_OFF_WITHIN, "the end of her tunnels")
+        wait_until(gone, CUT_OFF_WITHIN, "the end of her tunnels", tenant.logs)
         hers.goto("/my/")
         expect(hers).to_have_url(re.compile("/accounts/login/"))
         camera.complaints += watch.complaints
@@ -281,9 +283,9 @@ def test_a_link_brings_an_openvpn_profile_to_another_device(
     context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
     with contextlib.closing(context):
         lab.openvpn_up(tablet, fetch_by_link(context, camera, read.stdout.strip()))
-    lab.wait_ping(tablet, berlin.lan.v4)
+    lab.wait_ping(tablet, berlin.lan.v4, WORK_PATIENCE / 1000)
     page.goto(peer)
-    expect(page.get_by_text(re.compile(r"^Connected$")).first).to_be_visible(timeout=15_000)
+    expect(page.get_by_text(re.compile(r"^Connected$")).first).to_be_visible(timeout=WORK_PATIENCE)
     camera.look("peer-openvpn-connected")
 
 
