@@ -9,31 +9,34 @@ from vpn.profiles.names import tag_of_peer
 from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.router import RouterProfile, SiteRouter
 from vpn.profiles.routers import router_files
-from vpn.profiles.tunnel_routes import routes_of, site_subnets
+from vpn.profiles.tunnel_routes import SiteSubnets, routes_of, site_subnets
 from vpn.validators import parse_network
 
 logger = logging.getLogger(__name__)
 
 
-def router_profile(peer: Peer, family: int | None = None) -> RouterProfile | None:
+def router_profile(peer: Peer, family: int | None = None, sites: SiteSubnets | None = None) -> RouterProfile | None:
     """Files and steps for the site's platform, with the keys.
 
     None for clients, for the platform `other`, and if the platform cannot hold a value of the row. `family` is as in
-    `render_profile`. Raises NoAddress, or NoFamily.
+    `render_profile`; without `sites` they are read from the database. Raises NoAddress, or NoFamily.
     """
     if peer.site is None:
         return None
-    profile = openvpn_profile_of(peer, family=family) if peer.is_openvpn else profile_of(peer, family=family)
-    remote_networks = routes_of(peer, site_subnets(peer.instance))
+    sites = site_subnets(peer.instance) if sites is None else sites
+    over_openvpn = peer.is_openvpn
+    profile = openvpn_profile_of(peer, family=family) if over_openvpn else profile_of(peer, sites=sites, family=family)
+    remote_networks = routes_of(peer, sites)
     try:
-        return router_files(peer.site.platform, profile, _router(peer, peer.site), remote_networks)
+        return router_files(peer.site.platform, profile, router_of(peer, peer.site), remote_networks)
     except ValueError as error:
         # The plain profile is still offered. The reasons quote no value.
         logger.warning("No files for the router of the peer %s: %s", peer.pk, error)
         return None
 
 
-def _router(peer: Peer, site: Site) -> SiteRouter:
+def router_of(peer: Peer, site: Site) -> SiteRouter:
+    """The router of a site peer, for its files."""
     return SiteRouter(
         name=site.name,
         subnets=tuple(parse_network(text) for text in peer.subnets),

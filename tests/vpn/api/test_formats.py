@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +15,7 @@ from portal.models import Membership
 from tests.factories import BY, settle
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.api.test_client import make_token, path_of
+from vpn import keys
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
@@ -60,6 +66,8 @@ def test_every_file_that_is_listed_can_be_fetched(
     formats = [each["format"] for each in listed]
     assert len(set(formats)) == len(formats)
     assert {"wireguard": "conf", "openvpn": "ovpn"}[protocol] in formats
+    assert "json" in formats
+    assert ("networkd" in formats) == ((platform, protocol) == ("linux", "wireguard"))
     assert formats[0] == FIRST.get((platform, protocol), formats[0])
     for each in listed:
         assert list(each) == ["format", "filename", "content_type"]
@@ -86,6 +94,77 @@ def test_networkds_files_come_by_their_formats(api: Caller, instance: Instance, 
         assert words in Caller(make_token(api, peer)).get(f"/client?format={wanted}").content.decode()
 
 
+def test_networkds_script_writes_and_removes_the_same_files(
+    api: Caller, instance: Instance, admin: Membership, tmp_path: Path
+) -> None:
+    peer = a_site(instance, admin, "linux", "wireguard")
+
+    def fetched(wanted: str) -> str:
+        return str(Caller(make_token(api, peer)).get(f"/client?format={wanted}").content.decode())
+
+    def run(script: str) -> dict[str, Path]:
+        folder = {"DESTDIR": str(tmp_path), "PATH": os.environ["PATH"]}
+        subprocess.run(["/bin/sh"], input=script, text=True, check=True, env=folder, timeout=60)
+        return {path.suffix: path for path in tmp_path.rglob("*") if path.is_file()}
+
+    for _ in range(2):
+        found = run(fetched("networkd"))
+        assert sorted(found) == [".conf", ".netdev", ".network"]
+    for suffix, wanted in ((".netdev", "netdev"), (".network", "network"), (".conf", "sysctl")):
+        assert found[suffix].read_text() == fetched(wanted)
+    assert stat.S_IMODE(found[".netdev"].stat().st_mode) == 0o640
+    assert stat.S_IMODE(found[".network"].stat().st_mode) == 0o644
+    assert run(fetched("networkd-remove")) == {}
+
+
+def test_networkds_script_is_accepted_by_the_shell_as_a_whole(
+    api: Caller, instance: Instance, admin: Membership
+) -> None:
+    peer = a_site(instance, admin, "linux", "wireguard")
+    for wanted in ("networkd", "networkd-remove"):
+        script = Caller(make_token(api, peer)).get(f"/client?format={wanted}").content.decode()
+        subprocess.run(["/bin/sh", "-n"], input=script, text=True, check=True, timeout=60)
+
+
+def test_the_values_of_wireguard_are_those_of_the_plain_profile(api: Caller, client_peer: Peer) -> None:
+    settle(client_peer.instance)
+    response = Caller(make_token(api, client_peer)).get("/client?format=json", Accept="application/json")
+    body = told(response, 200)
+    assert body["content_type"] == "application/json"
+    values, plain = json.loads(body["content"]), render_profile(client_peer).content
+    assert (values["protocol"], values["private_key"]) == ("wireguard", client_peer.private_key)
+    assert f"Address = {', '.join(values['addresses'])}\n" in plain
+    assert f"DNS = {', '.join(values['dns'] + values['search_domains'])}\n" in plain
+    assert f"AllowedIPs = {', '.join(values['hub']['allowed_ips'])}\n" in plain
+    assert f"Endpoint = {values['hub']['host']}:{values['hub']['port']}\n" in plain
+    assert f"PresharedKey = {values['hub']['preshared_key']}\n" in plain
+
+
+@pytest.mark.parametrize(("platform", "transports"), [("linux", ["udp", "tcp"]), ("routeros6", ["tcp"])])
+def test_the_values_of_openvpn_are_those_of_the_plain_profile(
+    api: Caller, instance: Instance, admin: Membership, platform: str, transports: list[str]
+) -> None:
+    peer = a_site(instance, admin, platform, "openvpn")
+    values = json.loads(Caller(make_token(api, peer)).get("/client?format=json").content)
+    plain = render_profile(peer).content
+    assert [each["transport"] for each in values["hub"]["remotes"]] == transports
+    for each in values["hub"]["remotes"]:
+        assert f"remote {each['host']} {each['port']} {each['transport']}\n" in plain
+    for secret in (values["private_key"], values["certificate"], values["hub"]["authority"]):
+        assert secret.strip() in plain
+    assert (values["tls_crypt_v2"] is None) == (platform == "routeros6")
+
+
+def test_a_device_with_a_key_of_its_own_has_null_in_its_values(
+    api: Caller, instance: Instance, member: Membership
+) -> None:
+    own = keys.public_key(keys.generate_private_key())
+    peer = create_client_peer(instance, member=member, public_key=own, by=BY)
+    settle(instance)
+    values = json.loads(Caller(make_token(api, peer)).get("/client?format=json").content)
+    assert (values["private_key"], values["public_key"]) == (None, own)
+
+
 @pytest.mark.parametrize("wanted", ["rsc", "RSC", "..", "conf,rsc", "own", "%00"])
 def test_a_format_that_there_is_not_is_named_and_leaves_the_token(api: Caller, client_peer: Peer, wanted: str) -> None:
     settle(client_peer.instance)
@@ -96,10 +175,10 @@ def test_a_format_that_there_is_not_is_named_and_leaves_the_token(api: Caller, c
     assert Caller(token).get("/client?format=conf").status_code == 200
 
 
-def test_a_device_over_openvpn_has_one_file(api: Caller, instance: Instance, member: Membership) -> None:
+def test_a_device_over_openvpn_has_one_file_and_its_values(api: Caller, instance: Instance, member: Membership) -> None:
     peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN, by=BY)
     settle(instance)
-    assert [each["format"] for each in told(api.get(f"{path_of(peer)}/formats"), 200)] == ["ovpn"]
+    assert [each["format"] for each in told(api.get(f"{path_of(peer)}/formats"), 200)] == ["ovpn", "json"]
 
 
 def test_a_key_that_was_destroyed_is_in_no_file(api: Caller, client_peer: Peer) -> None:
@@ -142,7 +221,7 @@ def test_a_family_that_the_hub_lacks_is_named_and_leaves_the_token(api: Caller, 
 def test_a_device_has_a_file_for_wg_quick_whose_routes_have_a_metric(api: Caller, client_peer: Peer) -> None:
     settle(client_peer.instance)
     listed = told(api.get(f"{path_of(client_peer)}/formats"), 200)
-    assert [each["format"] for each in listed] == ["conf", "wg-quick", "apple-ios", "apple-macos"]
+    assert [each["format"] for each in listed] == ["conf", "wg-quick", "apple-ios", "apple-macos", "json"]
     listed = listed[:2]
     names = {each["filename"] for each in listed}
     assert len(names) == 2, "a browser would rename the second download"
@@ -162,6 +241,7 @@ def test_a_device_has_a_file_for_wg_quick_whose_routes_have_a_metric(api: Caller
         "conf",
         "apple-ios",
         "apple-macos",
+        "json",
     ]
 
 
