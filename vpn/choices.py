@@ -185,6 +185,12 @@ class Platform(models.TextChoices):
     OPNSENSE = "opnsense", "OPNsense"
     PFSENSE = "pfsense", "pfSense"
     LINUX = "linux", "Linux"
+    UNIFI = "unifi", "UniFi"
+    FRITZBOX = "fritzbox", "FRITZ!Box"
+    GLINET = "glinet", "GL.iNet"
+    TELTONIKA = "teltonika", "Teltonika RutOS"
+    ASUS = "asus", "ASUS"
+    SYNOLOGY = "synology", "Synology DSM"
     OTHER = "other", _("Other")
 
 

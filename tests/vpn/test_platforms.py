@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpn.choices import Platform
-from vpn.platforms import capabilities, versions
+from vpn.platforms import capabilities, rules, versions
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_no_text_makes_it_stumble(text: str) -> None:
         versions.version_of(platform, text)
         versions.shown(platform, text)
         versions.version_fault(platform, text)
-        for protocol in (capabilities.WIREGUARD, capabilities.OPENVPN):
+        for protocol in (rules.WIREGUARD, rules.OPENVPN):
             capabilities.capability(platform, protocol, text)
 
 

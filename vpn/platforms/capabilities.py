@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Platform
-from vpn.platforms.versions import Version, release_of
-
-WIREGUARD: Final = "wireguard"
-OPENVPN: Final = "openvpn"
+from vpn.platforms.boxes import BOXES
+from vpn.platforms.rules import NEEDS_TLS_CRYPT_V2, OPENVPN, PLAIN, WIREGUARD, Rule
+from vpn.platforms.versions import release_of
 
 
 @dataclass(frozen=True)
@@ -34,20 +32,6 @@ class Capability:
     static_routes: bool = False
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A protocol on a platform: offered from the version `since` on (empty: always)."""
-
-    since: Version = ()
-    before: str | Promise = ""  # the reason for older versions
-    never: str | Promise = ""  # the reason for all versions
-    note: str | Promise = ""
-    compat: bool = False
-    transports: tuple[str, ...] = ("udp",)
-    static_routes: bool = False
-
-
-_PLAIN: Final = ("udp", "tcp")
 # From 7.17 on, an import of an .ovpn file is said to keep a tls-crypt key, which all clients of a listener share; the
 # hub has none. `/interface ovpn-client` has no property for a key of either kind in 7.17, 7.19.6, 7.20.6 or 7.21.4.
 # What such an import does to an existing interface is not known, so it does not suit a script that may run repeatedly.
@@ -59,10 +43,10 @@ _NO_TLS_CRYPT_V2: Final = _(
     "Its OpenVPN pages take no tls-crypt-v2 key, so it uses the compatibility listener, over TCP. WireGuard is quicker."
 )
 
-_RULES: Final[dict[str, dict[str, _Rule]]] = {
+_RULES: Final[dict[str, dict[str, Rule]]] = {
     Platform.ROUTEROS7: {
-        WIREGUARD: _Rule(since=(7, 1), before=_("WireGuard came with RouterOS 7.1. Upgrade the router first.")),
-        OPENVPN: _Rule(
+        WIREGUARD: Rule(since=(7, 1), before=_("WireGuard came with RouterOS 7.1. Upgrade the router first.")),
+        OPENVPN: Rule(
             since=(7, 12),
             before=_(
                 "OpenVPN needs RouterOS 7.12 or newer here: before, ciphers and pushed routes were handled "
@@ -74,10 +58,10 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
         ),
     },
     Platform.ROUTEROS6: {
-        WIREGUARD: _Rule(
+        WIREGUARD: Rule(
             never=_("RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here.")
         ),
-        OPENVPN: _Rule(
+        OPENVPN: Rule(
             since=(6, 49),
             before=_(
                 "OpenVPN needs RouterOS 6.49 here: older versions cannot all check the hub's certificate. "
@@ -93,26 +77,26 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
         ),
     },
     Platform.OPENWRT: {
-        WIREGUARD: _Rule(since=(19, 7), before=_("WireGuard needs OpenWrt 19.07 or newer.")),
-        OPENVPN: _Rule(
+        WIREGUARD: Rule(since=(19, 7), before=_("WireGuard needs OpenWrt 19.07 or newer.")),
+        OPENVPN: Rule(
             since=(21, 2),
             before=_("OpenVPN needs OpenWrt 21.02 or newer: older ones have no tls-crypt-v2."),
-            transports=_PLAIN,
+            transports=PLAIN,
         ),
     },
     Platform.VYOS: {
-        WIREGUARD: _Rule(since=(1, 3), before=_("WireGuard needs VyOS 1.3 or newer here.")),
-        OPENVPN: _Rule(
+        WIREGUARD: Rule(since=(1, 3), before=_("WireGuard needs VyOS 1.3 or newer here.")),
+        OPENVPN: Rule(
             since=(1, 4),
             before=_("OpenVPN needs VyOS 1.4 or newer, which keeps certificates in its configuration."),
-            transports=_PLAIN,
+            transports=PLAIN,
         ),
     },
     Platform.OPNSENSE: {
-        WIREGUARD: _Rule(
+        WIREGUARD: Rule(
             since=(24, 1), before=_("WireGuard is part of OPNsense from 24.1 on. Upgrade the router first.")
         ),
-        OPENVPN: _Rule(
+        OPENVPN: Rule(
             since=(23, 7),
             before=_("OpenVPN needs OPNsense 23.7 or newer, where instances came."),
             note=_NO_TLS_CRYPT_V2,
@@ -121,12 +105,12 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
         ),
     },
     Platform.PFSENSE: {
-        WIREGUARD: _Rule(
+        WIREGUARD: Rule(
             since=(2, 6),
             before=_("The WireGuard package needs pfSense 2.6 or newer."),
             note=_("Install the package WireGuard first (System, Package Manager)."),
         ),
-        OPENVPN: _Rule(
+        OPENVPN: Rule(
             since=(2, 5),
             before=_("OpenVPN needs pfSense 2.5 or newer, for AES-256-GCM without a fallback."),
             note=_NO_TLS_CRYPT_V2,
@@ -135,13 +119,14 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
         ),
     },
     Platform.LINUX: {
-        WIREGUARD: _Rule(),
-        OPENVPN: _Rule(note=_("OpenVPN 2.5 or newer."), transports=_PLAIN),
+        WIREGUARD: Rule(),
+        OPENVPN: Rule(note=_("OpenVPN 2.5 or newer."), transports=PLAIN),
     },
     Platform.OTHER: {
-        WIREGUARD: _Rule(),
-        OPENVPN: _Rule(note=_("A client with tls-crypt-v2 is needed (OpenVPN 2.5 or newer)."), transports=_PLAIN),
+        WIREGUARD: Rule(),
+        OPENVPN: Rule(note=NEEDS_TLS_CRYPT_V2, transports=PLAIN),
     },
+    **BOXES,
 }
 
 

@@ -49,6 +49,8 @@ _NAMINGS: Final[dict[str, _Naming]] = {
     Platform.OPNSENSE: _Naming("OPNsense", "OPNsense 24.7.9_1-amd64", ((15, 99),)),
     # pfSense Plus is numbered by year and month.
     Platform.PFSENSE: _Naming("pfSense", "2.7.2-RELEASE", ((2, 2), (20, 99))),
+    Platform.FRITZBOX: _Naming("FRITZ!OS", "FRITZ!OS 7.57", ((4, 20),)),
+    Platform.GLINET: _Naming("GL.iNet", "4.7.4", ((2, 20),)),
 }
 
 

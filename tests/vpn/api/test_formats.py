@@ -20,6 +20,7 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer, ProfileLink, Server
+from vpn.platforms.capabilities import capability
 from vpn.profiles.plain_file import render_profile
 from vpn.profiles.state import profile_state
 
@@ -36,12 +37,14 @@ FIRST = {
     ("opnsense", "wireguard"): "conf",
     ("opnsense", "openvpn"): "ovpn",
     ("pfsense", "wireguard"): "conf",
+    ("fritzbox", "wireguard"): "conf",
+    ("glinet", "openvpn"): "ovpn",
+    ("teltonika", "wireguard"): "conf",
+    ("synology", "openvpn"): "ovpn",
     ("other", "wireguard"): "conf",
     ("other", "openvpn"): "ovpn",
 }
-CARRIED = [
-    (one, over) for one in Platform.values for over in Protocol.values if (one, over) != ("routeros6", "wireguard")
-]
+CARRIED = [(one, over) for one in Platform.values for over in Protocol.values if capability(one, over).offered]
 
 
 def a_site(instance: Instance, admin: Membership, platform: str, protocol: str) -> Peer:
