@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpn.choices import Platform
-from vpn.platforms import capabilities, rules, versions
+from vpn.platforms import capabilities, kinds, versions
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from vpn.platforms import capabilities, rules, versions
         (Platform.OPENWRT, "OpenWrt 23.05.5, r24106-10cc5e456a", (23, 5, 5)),
         (Platform.OPENWRT, "OpenWrt 23.05-SNAPSHOT, r24106-10cc5e456a", (23, 5)),
         (Platform.OPENWRT, "LuCI branch (git-24.086.45142-09d5a38) / OpenWrt 22.03.7 r20341", (22, 3, 7)),
-        (Platform.OPENWRT, "OpenWrt SNAPSHOT, r28000-1234567", versions.NEWEST),
+        (Platform.OPENWRT, "OpenWrt SNAPSHOT, r28000-1234567", kinds.NEWEST),
         (Platform.OPENWRT, "Linux OpenWrt 5.15.167 #0 SMP", ()),
         (Platform.VYOS, "VyOS 1.4.0", (1, 4, 0)),
         (Platform.VYOS, "Version:          VyOS 1.3.8", (1, 3, 8)),
@@ -59,7 +59,7 @@ def test_no_text_makes_it_stumble(text: str) -> None:
         versions.version_of(platform, text)
         versions.shown(platform, text)
         versions.version_fault(platform, text)
-        for protocol in (rules.WIREGUARD, rules.OPENVPN):
+        for protocol in (capabilities.WIREGUARD, capabilities.OPENVPN):
             capabilities.capability(platform, protocol, text)
 
 
@@ -138,6 +138,13 @@ def test_a_version_of_another_system_is_told(platform: str, version: str, words:
     fault = versions.version_fault(platform, version)
     assert words in fault
     assert bool(fault) == bool(words)
+
+
+@pytest.mark.parametrize("platform", Platform.values)
+def test_what_a_platform_can_do_names_its_manual(platform: str) -> None:
+    for capability in capabilities.capabilities(platform).values():
+        assert bool(capability.manual) == (capability.offered and platform != Platform.OTHER)
+        assert capability.manual.startswith("https://") or not capability.manual
 
 
 def test_an_unknown_platform_is_an_error() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext_lazy as _
-
 from vpn.choices import Platform
-from vpn.platforms.boxes import BOXES
-from vpn.platforms.rules import NEEDS_TLS_CRYPT_V2, OPENVPN, PLAIN, WIREGUARD, Rule
+from vpn.platforms.registry import PRODUCTS
 from vpn.platforms.versions import release_of
+
+WIREGUARD: Final = "wireguard"
+OPENVPN: Final = "openvpn"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Capability:
 
     `reason` says why it cannot. `note` says what an admin should know, such as limits. With `compat` it needs the
     compatibility listener (TCP, without tls-crypt-v2). `transports` are in the order in which to try them. With
-    `static_routes` its routes are in its own configuration, as it accepts none that the hub pushes.
+    `static_routes` its routes are in its own configuration, as it accepts none that the hub pushes. `manual` is the
+    address of the vendor's manual.
     """
 
     protocol: str
@@ -30,104 +31,7 @@ class Capability:
     compat: bool = False
     transports: tuple[str, ...] = ()
     static_routes: bool = False
-
-
-# From 7.17 on, an import of an .ovpn file is said to keep a tls-crypt key, which all clients of a listener share; the
-# hub has none. `/interface ovpn-client` has no property for a key of either kind in 7.17, 7.19.6, 7.20.6 or 7.21.4.
-# What such an import does to an existing interface is not known, so it does not suit a script that may run repeatedly.
-_ROUTEROS_OPENVPN: Final = _(
-    "RouterOS has no setting for the tls-crypt-v2 key that the hub's main OpenVPN listeners ask for, so it uses the "
-    "compatibility listener, over TCP. WireGuard is quicker."
-)
-_NO_TLS_CRYPT_V2: Final = _(
-    "Its OpenVPN pages take no tls-crypt-v2 key, so it uses the compatibility listener, over TCP. WireGuard is quicker."
-)
-
-_RULES: Final[dict[str, dict[str, Rule]]] = {
-    Platform.ROUTEROS7: {
-        WIREGUARD: Rule(since=(7, 1), before=_("WireGuard came with RouterOS 7.1. Upgrade the router first.")),
-        OPENVPN: Rule(
-            since=(7, 12),
-            before=_(
-                "OpenVPN needs RouterOS 7.12 or newer here: before, ciphers and pushed routes were handled "
-                "differently. Upgrade the router, or use WireGuard."
-            ),
-            note=_ROUTEROS_OPENVPN,
-            compat=True,
-            transports=("tcp",),
-        ),
-    },
-    Platform.ROUTEROS6: {
-        WIREGUARD: Rule(
-            never=_("RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here.")
-        ),
-        OPENVPN: Rule(
-            since=(6, 49),
-            before=_(
-                "OpenVPN needs RouterOS 6.49 here: older versions cannot all check the hub's certificate. "
-                "Upgrade the router first."
-            ),
-            note=_(
-                "RouterOS 6 speaks OpenVPN over TCP only, without tls-crypt, and so uses the compatibility listener. "
-                "Its tunnel carries IPv4 only, and its routes are written into the profile."
-            ),
-            compat=True,
-            transports=("tcp",),
-            static_routes=True,
-        ),
-    },
-    Platform.OPENWRT: {
-        WIREGUARD: Rule(since=(19, 7), before=_("WireGuard needs OpenWrt 19.07 or newer.")),
-        OPENVPN: Rule(
-            since=(21, 2),
-            before=_("OpenVPN needs OpenWrt 21.02 or newer: older ones have no tls-crypt-v2."),
-            transports=PLAIN,
-        ),
-    },
-    Platform.VYOS: {
-        WIREGUARD: Rule(since=(1, 3), before=_("WireGuard needs VyOS 1.3 or newer here.")),
-        OPENVPN: Rule(
-            since=(1, 4),
-            before=_("OpenVPN needs VyOS 1.4 or newer, which keeps certificates in its configuration."),
-            transports=PLAIN,
-        ),
-    },
-    Platform.OPNSENSE: {
-        WIREGUARD: Rule(
-            since=(24, 1), before=_("WireGuard is part of OPNsense from 24.1 on. Upgrade the router first.")
-        ),
-        OPENVPN: Rule(
-            since=(23, 7),
-            before=_("OpenVPN needs OPNsense 23.7 or newer, where instances came."),
-            note=_NO_TLS_CRYPT_V2,
-            compat=True,
-            transports=("tcp",),
-        ),
-    },
-    Platform.PFSENSE: {
-        WIREGUARD: Rule(
-            since=(2, 6),
-            before=_("The WireGuard package needs pfSense 2.6 or newer."),
-            note=_("Install the package WireGuard first (System, Package Manager)."),
-        ),
-        OPENVPN: Rule(
-            since=(2, 5),
-            before=_("OpenVPN needs pfSense 2.5 or newer, for AES-256-GCM without a fallback."),
-            note=_NO_TLS_CRYPT_V2,
-            compat=True,
-            transports=("tcp",),
-        ),
-    },
-    Platform.LINUX: {
-        WIREGUARD: Rule(),
-        OPENVPN: Rule(note=_("OpenVPN 2.5 or newer."), transports=PLAIN),
-    },
-    Platform.OTHER: {
-        WIREGUARD: Rule(),
-        OPENVPN: Rule(note=NEEDS_TLS_CRYPT_V2, transports=PLAIN),
-    },
-    **BOXES,
-}
+    manual: str = ""
 
 
 def capability(platform: str, protocol: str, version: str = "") -> Capability:
@@ -135,7 +39,8 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
 
     Raises ValueError for an unknown platform, KeyError for an unknown protocol.
     """
-    rule = _RULES[Platform(platform)][protocol]
+    product = PRODUCTS[Platform(platform)]
+    rule = {WIREGUARD: product.wireguard, OPENVPN: product.openvpn}[protocol]
     since = ".".join(str(part) for part in rule.since)
     if rule.never:
         return Capability(protocol, offered=False, reason=str(rule.never))
@@ -150,6 +55,7 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
         compat=rule.compat,
         transports=rule.transports,
         static_routes=rule.static_routes,
+        manual=rule.manual,
     )
 
 

@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext as _
 
 from vpn.choices import Platform
+from vpn.platforms.kinds import Version
+from vpn.platforms.registry import PRODUCTS
 
-Version = tuple[int, ...]
-
-_MAJOR: Final = {Platform.ROUTEROS7: 7, Platform.ROUTEROS6: 6}
-# Later than every release: a build of a development branch, which shows no number.
-NEWEST: Final[Version] = (9999,)
 VERSION_LENGTH: Final = 200
 # From this release on, VyOS reaches a WireGuard hub by name.
 VYOS_NAMED_HUB: Final[Version] = (1, 5, 0)
 _NUMBER: Final = re.compile(r"(?<![\w.])v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Naming:
-    """How a platform shows its version: its `name`, an `example`, ranges of major versions (lowest and highest), and
-    words that stand for a version, such as code names."""
-
-    name: str
-    example: str
-    majors: tuple[tuple[int, int], ...]
-    words: tuple[tuple[str, Version], ...] = ()
-
-
-_ROUTEROS: Final = _Naming("RouterOS", "7.16.1 (stable)", ((2, 20),))
-_NAMINGS: Final[dict[str, _Naming]] = {
-    Platform.ROUTEROS7: _ROUTEROS,
-    Platform.ROUTEROS6: _ROUTEROS,
-    Platform.OPENWRT: _Naming(
-        "OpenWrt", "OpenWrt 23.05.5 r24106-10cc5e456a", ((14, 99),), words=(("snapshot", NEWEST),)
-    ),
-    # Rolling releases are numbered 1.5-rolling-DATE or, later, by their date.
-    Platform.VYOS: _Naming(
-        "VyOS",
-        "VyOS 1.4.0",
-        ((1, 1), (2020, 2999)),
-        words=(("equuleus", (1, 3)), ("sagitta", (1, 4)), ("circinus", (1, 5)), ("rolling", NEWEST)),
-    ),
-    Platform.OPNSENSE: _Naming("OPNsense", "OPNsense 24.7.9_1-amd64", ((15, 99),)),
-    # pfSense Plus is numbered by year and month.
-    Platform.PFSENSE: _Naming("pfSense", "2.7.2-RELEASE", ((2, 2), (20, 99))),
-    Platform.FRITZBOX: _Naming("FRITZ!OS", "FRITZ!OS 7.57", ((4, 20),)),
-    Platform.GLINET: _Naming("GL.iNet", "4.7.4", ((2, 20),)),
-}
 
 
 def version_number(platform: str, text: str) -> str:
@@ -59,7 +22,7 @@ def version_number(platform: str, text: str) -> str:
 
     Empty if the text holds no version of this platform.
     """
-    naming = _NAMINGS.get(Platform(platform))
+    naming = PRODUCTS[Platform(platform)].naming
     _before, _name, behind = text.casefold().partition(naming.name.casefold()) if naming else ("", "", "")
     for part in (behind, text):
         for found in _NUMBER.finditer(part):
@@ -74,7 +37,7 @@ def version_of(platform: str, text: str) -> Version:
     number = version_number(platform, text)
     if number:
         return _numbers(number)
-    naming = _NAMINGS.get(Platform(platform))
+    naming = PRODUCTS[Platform(platform)].naming
     return next((version for word, version in naming.words if word in text.casefold()), ()) if naming else ()
 
 
@@ -92,7 +55,7 @@ def version_fault(platform: str, text: str) -> str:
     other = _other_platform(platform, text)
     if other:
         return _("This is a version of %(other)s. Choose %(other)s as what the router runs.") % {"other": other}
-    naming = _NAMINGS.get(Platform(platform))
+    naming = PRODUCTS[Platform(platform)].naming
     if naming is None:
         return ""
     version = version_of(platform, text)
@@ -101,9 +64,9 @@ def version_fault(platform: str, text: str) -> str:
             "No version of %(naming)s was understood in this. Enter it as the router shows it, such as %(example)s, "
             "or leave it empty."
         ) % {"naming": naming.name, "example": naming.example}
-    major = _MAJOR.get(Platform(platform))
-    if major is not None and version[0] != major:
-        sibling = next((p for p, number in _MAJOR.items() if number == version[0]), None)
+    major = PRODUCTS[Platform(platform)].major
+    if major and version[0] != major:
+        sibling = next((Platform(p) for p, product in PRODUCTS.items() if product.major == version[0]), None)
         return (
             _("This version belongs to %(sibling)s.") % {"sibling": sibling.label}
             if sibling
@@ -114,15 +77,16 @@ def version_fault(platform: str, text: str) -> str:
 
 def _other_platform(platform: str, text: str) -> str:
     """The other product that the text names, or "" if it names none or this platform's."""
-    own, shown = _NAMINGS.get(Platform(platform)), text.casefold()
+    own, shown = PRODUCTS[Platform(platform)].naming, text.casefold()
     if platform == Platform.OTHER or (own and own.name.casefold() in shown):
         return ""
-    return next((naming.name for naming in _NAMINGS.values() if naming.name.casefold() in shown), "")
+    named = (product.naming.name for product in PRODUCTS.values() if product.naming is not None)
+    return next((name for name in named if name.casefold() in shown), "")
 
 
 def shown(platform: str, text: str) -> str:
     """The platform and its version as a page shows it, with the product's name once."""
-    label, naming = str(Platform(platform).label), _NAMINGS.get(Platform(platform))
+    label, naming = str(Platform(platform).label), PRODUCTS[Platform(platform)].naming
     if not text:
         return label
     if naming is None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from vpn.choices import Platform
-from vpn.platforms.versions import Version, version_of
+from vpn.platforms.kinds import Version
+from vpn.platforms.versions import version_of
 from vpn.profiles.router import Network, SiteRouter, label_of, networks, tag_of
 
 OLDEST: Version = (7, 12)

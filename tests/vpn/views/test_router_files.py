@@ -83,6 +83,12 @@ def test_a_routeros_script_has_the_keys_and_one_that_removes_it(
     assert peer.private_key not in admin_browser.post(url, {"file": remove}).content.decode()
 
 
+def test_the_steps_end_with_the_vendors_manual(admin_browser: Client, instance: Instance, admin: Membership) -> None:
+    peer = connected(instance, admin, Platform.GLINET)
+    page = admin_browser.post(f"/peers/{peer.pk}/profile/").content.decode()
+    assert '<a href="https://docs.gl-inet.com/router/en/4/interface_guide/wireguard_client/"' in page
+
+
 def test_the_page_says_what_the_router_does_otherwise(
     admin_browser: Client, instance: Instance, admin: Membership
 ) -> None:

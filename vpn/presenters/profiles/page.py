@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from vpn.actions.profiles.profile import Delivery
 from vpn.choices import KeyCustody, Protocol
 from vpn.models import Peer
-from vpn.platforms.capabilities import capability
+from vpn.platforms.capabilities import Capability, capability
 from vpn.presenters.instances.public_name import endpoint_sentence
 from vpn.presenters.profiles.family import asked_family, family_choice
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
@@ -67,7 +67,8 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "steps": router.steps if router else (),
         "linux_file": linux_file,
         "apple_files": _apple_files(peer, delivery) if peer.key_custody == KeyCustody.PORTAL else {},
-        "router_note": _router_note(peer),
+        "router_note": _of_router(peer).note,
+        "manual": _of_router(peer).manual,
         # Apps name the tunnel after their file, wg-quick after its own.
         "interface": delivery.filename.rpartition(".")[0],
         "linux_interface": (linux_file or delivery).filename.rpartition(".")[0],
@@ -162,11 +163,11 @@ def _apple_files(peer: Peer, delivery: Delivery) -> dict[str, Download]:
     }
 
 
-def _router_note(peer: Peer) -> str:
-    """The limitations of the site's router, such as IPv4 only."""
+def _of_router(peer: Peer) -> Capability:
+    """What the site's router can do, with its limitations such as IPv4 only, and its manual."""
     if peer.site is None:
-        return ""
-    return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
+        return Capability(peer.protocol, offered=True)
+    return capability(peer.site.platform, peer.protocol, peer.site.platform_version)
 
 
 def _former_interface(peer: Peer) -> str:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
-from typing import Final
 
 from django.utils.translation import gettext as _
 
 from vpn.profiles.boxes.parts import conf
 from vpn.profiles.router import RouterProfile, SiteRouter, Step, everything_step, tag_of
 from vpn.profiles.wireguard import WireGuardProfile
-
-MANUAL: Final = "https://en.avm.de/service/vpn/"
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.utils.translation import gettext as _
 
 from vpn.profiles.boxes.parts import conf, former_step, plain_ovpn
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import Network, ProfileFile, RouterProfile, SiteRouter, Step, everything_step
 from vpn.profiles.wireguard import WireGuardProfile
-
-MANUAL: Final = "https://docs.gl-inet.com/router/en/4/interface_guide/wireguard_client/"
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:

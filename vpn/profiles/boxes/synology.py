@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.utils.translation import gettext as _
 
 from vpn.profiles.boxes.parts import plain_ovpn
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import Network, RouterProfile, SiteRouter, Step, tag_of, without_default
-
-MANUAL: Final = "https://kb.synology.com/en-global/DSM"
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter, remote_networks: tuple[Network, ...] = ()) -> RouterProfile:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.utils.translation import gettext as _
 
 from vpn.constants import MAX_MTU, MIN_MTU
@@ -23,8 +21,6 @@ from vpn.profiles.router import (
     interface_addresses,
 )
 from vpn.profiles.wireguard import WireGuardProfile
-
-MANUAL: Final = "https://wiki.teltonika-networks.com/"
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:

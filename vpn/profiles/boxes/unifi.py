@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.utils.translation import gettext as _
 
 from vpn.profiles.boxes.parts import conf, listed
 from vpn.profiles.router import RouterProfile, SiteRouter, Step, everything_step, tag_of, without_default
 from vpn.profiles.wireguard import WireGuardProfile
-
-MANUAL: Final = "https://help.ui.com/"
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
