@@ -98,6 +98,22 @@ def test_openvpn_connects_by_udp_and_where_that_fails_by_tcp(lab: Wire, proto: s
 
 @pytest.mark.network
 @needs_root
+def test_a_user_and_a_password_that_nobody_asks_for_are_no_obstacle(lab: Wire, tmp_path: Path) -> None:
+    # Synology's DSM demands both for every profile.
+    told = tmp_path / "told"
+    told.touch(0o600)
+    told.write_text("anybody\nanything\n")
+    text = render(dataclasses.replace(PROFILE, remotes=at(lab, 20001, "udp")))
+    with (
+        lab.server(AUTHORITY, SERVER, tls_crypt_v2=SERVER_KEY, proto="udp"),
+        lab.connecting(text, "--auth-user-pass", str(told)) as client,
+    ):
+        client.wait()
+        assert lab.reaches_hub()
+
+
+@pytest.mark.network
+@needs_root
 def test_openvpn_connects_in_compatibility_mode(lab: Wire) -> None:
     text = render(dataclasses.replace(COMPAT, remotes=at(lab, 20000, "tcp")))
     with (
