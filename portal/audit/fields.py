@@ -34,7 +34,10 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "name", "slug", "journal_days", "connection_days", "custody_minutes", "devices_per_member", "unused_days",
         *(f"most_{quota.value}" for quota in Quota),
     ),
-    "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at", "unused_days"),
+    "peer": (
+        "type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at", "unused_days", "is_exit",
+        "exit_through",
+    ),
     "region": (
         "name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after", "available",
         "unavailable_reason",

@@ -41,6 +41,7 @@ class Device:
     names: tuple[str, ...] = ()
     expires_at: int | None = None
     former: OpenVPNDevice | None = None
+    exit: str = ""
 
     def document(self) -> WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
@@ -75,6 +76,7 @@ class OpenVPNDevice:
     names: tuple[str, ...] = ()
     expires_at: int | None = None
     former: Device | None = None
+    exit: str = ""
 
     def document(self) -> OpenVPNPeerDocument:
         """Return the peer as the hub knows it."""
@@ -102,3 +104,5 @@ def add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, device: 
         document["expires_at"] = device.expires_at
     if device.former is not None:
         document["former"] = device.former.document()
+    if device.exit:
+        document["exit"] = device.exit

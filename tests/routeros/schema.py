@@ -122,6 +122,7 @@ MENUS: dict[str, Menu] = {
     "/ip firewall filter": Menu(_FILTER, required=("action", "chain")),
     "/ipv6 firewall filter": Menu(_FILTER, required=("action", "chain"), since=(7,)),
     "/ip firewall nat": Menu(_NAT, required=("action", "chain")),
+    "/ipv6 firewall nat": Menu(_NAT, required=("action", "chain"), since=(7, 1)),
     "/certificate": Menu(
         _since((6,), "name trusted") | _since((7, 21), "trust-store"),
         verbs=("set", "remove", "import"),

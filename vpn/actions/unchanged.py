@@ -43,9 +43,11 @@ def without_unchanged_tables(
 def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
     """The changes that differ from what the locked peer has."""
     wanted = PeerChanges(**changes)
-    for field in ("route_all", "device", "expires_at", "unused_days", "enabled", "protocol"):
+    for field in ("route_all", "device", "expires_at", "unused_days", "enabled", "protocol", "exit_site_id"):
         if field in wanted and wanted[field] == getattr(peer, field):
             del wanted[field]
+    if "is_exit" in wanted and wanted["is_exit"] == bool(peer.is_exit):
+        del wanted["is_exit"]
     if "subnets" not in wanted or same_networks(peer.subnets, wanted["subnets"]):
         # A confirmation belongs to the routes that are sent with it.
         wanted.pop("subnets", None)

@@ -14,6 +14,7 @@ from vpn.choices import Protocol
 from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
+from vpn.wire.peers import EXIT_CLIENT, EXIT_SITE
 
 # The key of the probe in a spec's peers: a fixed UUID that no peer has.
 PROBE_ID = str(UUID(int=0))
@@ -40,6 +41,8 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "former_preshared_key_sealed",
         "subnets",
         "route_all",
+        "is_exit",
+        "exit_site",
         "expires_at",
         "unused_until",
         "dns_label",
@@ -64,7 +67,16 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
         document["tags"] = own_tags
     if peer.relative_name:
         document["names"] = [peer.relative_name]
+    if part := _exit_part(peer):
+        document["exit"] = part
     return document
+
+
+def _exit_part(peer: Peer) -> str:
+    """A site's or a client's part in an exit; "" if it has none. Only WireGuard sites are exits."""
+    if peer.is_exit and not peer.is_openvpn:
+        return EXIT_SITE
+    return EXIT_CLIENT if peer.exit_site_id is not None and peer.route_all else ""
 
 
 def _connection_of(

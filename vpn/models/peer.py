@@ -41,6 +41,10 @@ class Peer(models.Model):
     subnets = models.JSONField(default=list, blank=True)
     confirm_broad_routes = models.BooleanField(default=False)
     route_all = models.BooleanField(default=False)
+    # Of a site: does its router pass on the internet traffic of chosen clients? Null: it never did, so its files have
+    # nothing to take back. Of such a client: the site; null is the hub.
+    is_exit = models.BooleanField(null=True, blank=True)
+    exit_site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="exit_users", null=True, blank=True)
     enabled = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     # When its device was reported as lost; null again once the peer is enabled.
@@ -211,6 +215,11 @@ class Peer(models.Model):
     def ends_at(self) -> datetime | None:
         """When its hub ends it: at its date, or after days without use, whichever comes first."""
         return ends_at(self.expires_at, self.unused_until)
+
+    @property
+    def exit_through(self) -> str:
+        """The name of the site through which a client reaches the internet; "" for the hub."""
+        return self.exit_site.name if self.exit_site is not None else ""
 
     @property
     def is_openvpn(self) -> bool:

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from portal.figures import grouped
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
+from vpn.plan.exits import ExitChange, exits_changed
 from vpn.plan.named import Diverted, NameChange, diverted, names_changed
 from vpn.plan.nesting import nested
 from vpn.plan.rows import Row
@@ -108,6 +109,7 @@ class Plan:
     nowhere: list[str] = field(default_factory=list)
     names: list[NameChange] = field(default_factory=list)
     diverted: list[Diverted] = field(default_factory=list)
+    exits: list[ExitChange] = field(default_factory=list)
     size: Size = field(default_factory=lambda: Size(0, 0, 0))
     cut: set[str] = field(default_factory=set)
 
@@ -115,7 +117,7 @@ class Plan:
     def is_empty(self) -> bool:
         """Does the change affect no user?"""
         said = self.reachability or self.truncated or self.taken or self.nowhere or self.cut - {"lines"}
-        return not (said or self.outdated or self.pushed or self.names or self.diverted)
+        return not (said or self.outdated or self.pushed or self.names or self.diverted or self.exits)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
         """The plan as JSON data, with its first lines and peers, and the number of all of them."""
@@ -136,6 +138,7 @@ class Plan:
             "nowhere": self.nowhere[:most_lines],
             "names": [one._asdict() for one in self.names[:most_lines]],
             "diverted": [one._asdict() for one in self.diverted[:most_lines]],
+            "exits": [one._asdict() for one in self.exits[:most_lines]],
             "size": self.size._asdict(),
             "cut": sorted(self.cut),
         }
@@ -153,6 +156,7 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS, *, 
         nowhere=[route for route in after.nowhere if route not in before.nowhere],
         names=names_changed(before, after),
         diverted=diverted(before, after),
+        exits=exits_changed(before, after),
         size=Size(
             max(len(before.rows), len(after.rows)),
             max(len(before.hub.rules), len(after.hub.rules)),
@@ -212,6 +216,7 @@ def together(plans: Iterable[Plan]) -> Plan:
         whole.nowhere = list(dict.fromkeys([*whole.nowhere, *plan.nowhere]))
         whole.names = list(dict.fromkeys([*whole.names, *plan.names]))
         whole.diverted = list(dict.fromkeys([*whole.diverted, *plan.diverted]))
+        whole.exits = list(dict.fromkeys([*whole.exits, *plan.exits]))
         whole.size = whole.size.plus(plan.size)
         whole.cut |= plan.cut
     return whole

@@ -16,6 +16,7 @@ from vpn.plan.delta import Delta, Record
 from vpn.wire.documents import RuleDocument
 
 _ATTEMPTS: Final = 5
+_OF_EXITS: Final = frozenset({"is_exit", "exit_site"})
 
 
 class Row(NamedTuple):
@@ -35,6 +36,8 @@ class Row(NamedTuple):
     delivered_host: str
     site__platform: str | None
     site__platform_version: str | None
+    is_exit: bool | None = None
+    exit_site: UUID | None = None
     # Does the hub admit it?
     is_admitted: bool = True
 
@@ -67,17 +70,25 @@ class Row(NamedTuple):
             delivered_host=peer.delivered_host,
             site__platform=site.platform if site is not None else None,
             site__platform_version=site.platform_version if site is not None else None,
+            is_exit=peer.is_exit,
+            exit_site=peer.exit_site_id,
             is_admitted=peer.is_admitted,
         )
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON data."""
-        return {name: str(value) if isinstance(value, UUID) else value for name, value in self._asdict().items()}
+        """The same as JSON data. Without an exit it has the keys that earlier releases read during an upgrade."""
+        values = self._asdict().items()
+        return {
+            name: str(value) if isinstance(value, UUID) else value
+            for name, value in values
+            if value is not None or name not in _OF_EXITS
+        }
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """The inverse of `document`."""
-        ids = {name: UUID(document[name]) for name in ("pk", "member", "site") if document[name] is not None}
+        named = ("pk", "member", "site", "exit_site")
+        ids = {name: UUID(document[name]) for name in named if document.get(name) is not None}
         return cls(**{**document, **ids})
 
 

@@ -108,6 +108,7 @@ def peer_of(row: Row) -> Peer:
     del values["is_admitted"]
     values["member_id"] = values.pop("member")
     values["site_id"] = values.pop("site")
+    values["exit_site_id"] = values.pop("exit_site")
     peer = Peer(**values)
     peer.member = None
     if row.site is not None:

@@ -228,9 +228,14 @@ def _gone(device: str) -> list[str]:
     return [f"delete {name}" for name in (*network, *firewall, f"openvpn.{device}", f"openvpn.{service}")]
 
 
+def zone_of(device: str) -> str:
+    """The firewall zone of a tunnel."""
+    return "vpn_" + hashlib.sha256(device.encode()).hexdigest()[: ZONE_LENGTH - 4]
+
+
 def _firewall(device: str) -> list[str]:
     # The hub decides which packets come through the tunnel; the router itself only answers pings.
-    zone = "vpn_" + hashlib.sha256(device.encode()).hexdigest()[: ZONE_LENGTH - 4]
+    zone = zone_of(device)
     policy = {"name": zone, "input": "REJECT", "output": "ACCEPT", "forward": "ACCEPT", "masq": "0", "mtu_fix": "1"}
     ping = {"name": f"Ping from {zone}", "src": zone, "proto": "icmp", "family": "any", "target": "ACCEPT"}
     return [

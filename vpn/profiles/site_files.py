@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from vpn.models import Peer, Site
+from vpn.profiles.exits import Exit, with_exit
 from vpn.profiles.names import tag_of_peer
 from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.router import RouterProfile, SiteRouter
@@ -27,12 +28,22 @@ def router_profile(peer: Peer, family: int | None = None, sites: SiteSubnets | N
     over_openvpn = peer.is_openvpn
     profile = openvpn_profile_of(peer, family=family) if over_openvpn else profile_of(peer, sites=sites, family=family)
     remote_networks = routes_of(peer, sites)
+    router, way = router_of(peer, peer.site), _exit_of(peer)
     try:
-        return router_files(peer.site.platform, profile, router_of(peer, peer.site), remote_networks)
+        files = router_files(peer.site.platform, profile, router, remote_networks)
+        return files if files is None or way is None else with_exit(peer.site.platform, files, router, way)
     except ValueError as error:
         # The plain profile is still offered. The reasons quote no value.
         logger.warning("No files for the router of the peer %s: %s", peer.pk, error)
         return None
+
+
+def _exit_of(peer: Peer) -> Exit | None:
+    """The exit that the site is or was; None if it never was one."""
+    if peer.is_exit is None:
+        return None
+    instance = peer.instance
+    return Exit(instance.network_v4, instance.network_v6, ended=not peer.is_exit)
 
 
 def router_of(peer: Peer, site: Site) -> SiteRouter:

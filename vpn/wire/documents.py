@@ -9,13 +9,15 @@ class _AnyPeerDocument(TypedDict, total=False):
     """Optional fields of every peer.
 
     `tags`: for firewall rules. `names`: below the hub's domain. `expires_at` (Unix time): no access from then on.
-    `former`: its configuration before a protocol switch, valid until it connects over the new protocol.
+    `former`: its configuration before a protocol switch, valid until it connects over the new protocol. `exit`: `site`
+    for the site that carries the internet traffic of clients with `client`.
     """
 
     tags: list[str]
     names: list[str]
     expires_at: int
     former: WireGuardPeerDocument | OpenVPNPeerDocument
+    exit: str
 
 
 class _RequiredWireGuardPeerDocument(TypedDict):

@@ -15,6 +15,11 @@ from vpn.wire.rules import TAG
 
 OPENVPN: Final = "openvpn"
 
+# A peer's part in an exit: the site through which chosen clients reach the internet, or one of these clients.
+EXIT_SITE: Final = "site"
+EXIT_CLIENT: Final = "client"
+EVERYTHING: Final = ("0.0.0.0/0", "::/0")
+
 # The id of the peer that the portal itself uses to test the hub. It reaches only the hub's own addresses.
 PROBE: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -22,7 +27,7 @@ _MOST_TAGS: Final = 1000
 _MOST_NAMES: Final = 16
 _LAST_MOMENT: Final = 2**40  # seconds since 1970
 # Fields of later releases. A peer without them is valid.
-_OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "expires_at", "former"})
+_OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "expires_at", "former", "exit"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
 _OPTIONAL_OPENVPN_FIELDS: Final = frozenset({"static_routes"})
@@ -40,11 +45,17 @@ class WireGuardPeer:
     names: tuple[str, ...] = ()
     expires_at: int | None = None
     former: OpenVPNPeer | None = None
+    exit: str = ""
 
     @property
     def networks(self) -> tuple[str, ...]:
         """All that is the peer's own: its addresses and the networks behind it."""
         return self.allowed_ips
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The interface's AllowedIPs for the peer: through an exit come packets of the whole internet."""
+        return tuple(dict.fromkeys((*self.allowed_ips, *EVERYTHING))) if self.exit == EXIT_SITE else self.allowed_ips
 
     def document(self) -> WireGuardPeerDocument:
         """Return the peer as JSON data."""
@@ -72,6 +83,7 @@ class OpenVPNPeer:
     names: tuple[str, ...] = ()
     expires_at: int | None = None
     former: WireGuardPeer | None = None
+    exit: str = ""
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -107,6 +119,8 @@ def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: P
         document["expires_at"] = peer.expires_at
     if peer.former is not None:
         document["former"] = peer.former.document()
+    if peer.exit:
+        document["exit"] = peer.exit
 
 
 class PeerIndex:
@@ -115,6 +129,7 @@ class PeerIndex:
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
         self.networks: dict[str, str] = {}
+        self.exits: set[str] = set()
 
     @classmethod
     def of(
@@ -141,10 +156,15 @@ class PeerIndex:
             other = self.networks.setdefault(network, peer_id)
             if other != peer_id:
                 clashes.append(f"{network} belongs to {other} and {peer_id}")
+        if peer.exit == EXIT_SITE:
+            # WireGuard gives the whole internet to one peer of an interface.
+            clashes += [f"{other} and {peer_id} are both the exit" for other in self.exits - {peer_id}]
+            self.exits.add(peer_id)
         return clashes
 
     def discard(self, peer_id: str, peer: Peer) -> None:
         """Remove a peer."""
+        self.exits.discard(peer_id)
         for wireguard in by_wireguard([peer]):
             if self.keys.get(wireguard.public_key) == peer_id:
                 del self.keys[wireguard.public_key]
@@ -175,6 +195,11 @@ def by_wireguard(peers: Iterable[Peer]) -> list[WireGuardPeer]:
 def by_openvpn(peers: Iterable[Peer]) -> list[OpenVPNPeer]:
     """Return the OpenVPN configurations of peers, current or former."""
     return [side for peer in peers if (side := openvpn_side(peer)) is not None]
+
+
+def uses_exit(peers: Iterable[Peer]) -> bool:
+    """Return True if one of these peers is an exit, or reaches the internet through one."""
+    return any(peer.exit for peer in peers)
 
 
 def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
@@ -227,6 +252,7 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults, optional: fr
         tags=parsing.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
         names=parsing.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
         expires_at=_moment(data.get("expires_at"), f"{where} expires_at", faults),
+        exit=_exit(data, where, (EXIT_SITE, EXIT_CLIENT), faults),
     )
     if not set(peer.routes) <= set(peer.allowed_ips):
         faults.append(f"{where} has routes that are not in its allowed_ips")
@@ -249,6 +275,8 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
         tags=parsing.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
         names=parsing.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
         expires_at=_moment(data.get("expires_at"), f"{where} expires_at", faults),
+        # WireGuard alone can tell which peer owns the rest of the internet.
+        exit=_exit(data, where, (EXIT_CLIENT,), faults),
     )
     addresses = [ipaddress.ip_network(address) for address in peer.addresses]
     lengths = [(network.version, network.prefixlen) for network in addresses]
@@ -257,6 +285,10 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
     if set(peer.routes) & set(peer.addresses):
         faults.append(f"{where} has its own addresses as routes")
     return peer
+
+
+def _exit(data: Mapping[str, object], where: str, allowed: tuple[str, ...], faults: Faults) -> str:
+    return parsing.choice(data["exit"], f"{where} exit", allowed, faults) if "exit" in data else ""
 
 
 def _moment(value: object, name: str, faults: Faults) -> int | None:

@@ -44,6 +44,7 @@ def test_a_rule_is_planned_in_the_words_of_rules(api: Caller, instance: Instance
         "nowhere": [],
         "names": [],
         "diverted": [],
+        "exits": [],
     }
     assert told(api.get(path), 200)["firewall"] == []
 
@@ -93,6 +94,7 @@ def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
         "nowhere": [],
         "names": [],
         "diverted": [],
+        "exits": [],
     }
     assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name
 

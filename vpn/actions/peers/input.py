@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TypedDict
 from unicodedata import normalize
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -39,6 +40,8 @@ class PeerChanges(TypedDict, total=False):
     unused_days: int | None
     enabled: bool
     protocol: str
+    is_exit: bool
+    exit_site_id: UUID | None
 
 
 def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:

@@ -18,6 +18,12 @@ from portal.models import Membership, MembershipState, Principal, Quota
 from vpn.actions.activity import planning
 from vpn.actions.change import Scope, lock_changeable
 from vpn.actions.peers.address import give_host, release_host
+from vpn.actions.peers.exits import (
+    change_exit,
+    exit_faults,
+    refuse_default_route_beside_exit,
+    refuse_used_exit,
+)
 from vpn.actions.peers.input import (
     PeerChanges,
     change_faults,
@@ -134,6 +140,7 @@ def _connect(peer: Peer, site: Site, subnets: list[str], by: Principal) -> None:
         peer.instance = locked
         peer.subnets = checked_subnets(locked, subnets, peer.confirm_broad_routes, except_peer=None)
         count_from_now(peer)
+        refuse_default_route_beside_exit(locked, peer.subnets, None)
         require_room(locked.organization_id, Quota.SUBNETS, broad_routes(peer.subnets), field="subnets")
         planning.touch_new_peer(peer)
         give_keys(peer, locked)
@@ -177,7 +184,7 @@ def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) ->
 
     Values that it has already change nothing: no generation is raised.
     """
-    errors = change_faults(peer, changes)
+    errors = change_faults(peer, changes) | exit_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
     prepare_networks(changes.get("subnets", ()))
@@ -218,9 +225,11 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         wanted = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
         more = broad_routes(wanted) - broad_routes(fresh.subnets)
         require_room(locked.organization_id, Quota.SUBNETS, more, field="subnets")
+        refuse_default_route_beside_exit(locked, wanted, fresh)
         fresh.subnets = wanted
         fresh.confirm_broad_routes |= confirmed
         note_subnets(fresh)
+    change_exit(fresh, locked, changes)
     former_label, former_name = wanted_label(fresh), fresh.dns_name
     refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
     for field in ("route_all", "device", "expires_at", "unused_days", "enabled"):
@@ -249,7 +258,7 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
 
 def _concerns_others(peer: Peer, changes: PeerChanges) -> bool:
     """Can the change outdate a profile? Disabling a device cannot, and it has to be quick."""
-    return peer.is_site or bool({"protocol", "route_all"} & changes.keys())
+    return peer.is_site or bool({"protocol", "route_all", "exit_site_id"} & changes.keys())
 
 
 def delete_peer(peer: Peer, *, by: Principal) -> None:
@@ -258,6 +267,7 @@ def delete_peer(peer: Peer, *, by: Principal) -> None:
         peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=peer.is_site
     ) as locked:
         fresh = fresh_peer(peer, locked)
+        refuse_used_exit(fresh, locked)
         planning.touch_peer(fresh)
         end_keys(fresh, locked, by=by)
         PeerTombstone.objects.create(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+from vpn.agent.firewall import exits
 from vpn.agent.firewall.flow_marks import BINDING, CURRENT
 from vpn.agent.firewall.nesting import holds_others
 from vpn.agent.memory.names import Names
-from vpn.wire.peers import PROBE
+from vpn.wire.peers import PROBE, uses_exit
 from vpn.wire.spec import ALLOW, HubSpec
 
 # A chain: its hook line ("" for none), and its rules.
@@ -27,10 +28,13 @@ _ERRORS_V6: Final = "icmpv6 type { destination-unreachable, packet-too-big, time
 
 def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str, Chain]:
     """Return the chains by name; `rules` are the compiled rules of the spec, by address family."""
+    has_exit = uses_exit(spec.peers.values())
     return {
-        "prerouting": _prerouting(names, spec),
+        "prerouting": _prerouting(names, spec, has_exit=has_exit),
+        **(exits.marking(names, _tunnels(names)) if has_exit else {}),
         "input": _input(names, spec),
-        "forward": _forward(names),
+        "forward": _forward(names, has_exit=has_exit),
+        **({"exit": ("", exits.leaving(names, _ACCEPTED, BINDING))} if has_exit else {}),
         "evaluate": _evaluate(names, spec),
         **{f"rules_v{family}": ("", lines) for family, lines in rules.items()},
         "outwards": ("", _outwards(spec)),
@@ -60,7 +64,7 @@ def _tunnels(names: Names, *more: str) -> str:
     return "{{ {} }}".format(", ".join(f'"{name}"' for name in (*names.tunnels, *more)))
 
 
-def _prerouting(names: Names, spec: HubSpec) -> Chain:
+def _prerouting(names: Names, spec: HubSpec, *, has_exit: bool) -> Chain:
     verdict = "" if holds_others(spec.addresses, spec.peers.values()) else " accept"
     # The hook runs after conntrack, because it reads conntrack marks.
     return _hook("prerouting", "mangle", "accept"), [
@@ -72,6 +76,7 @@ def _prerouting(names: Names, spec: HubSpec) -> Chain:
         "ip daddr @never_v4 drop",
         "ip6 saddr @forged_v6 drop",
         "ip6 daddr @never_v6 drop",
+        *(exits.replies(names, _ACCEPTED, (_ERRORS_V4, _ERRORS_V6)) if has_exit else ()),
         "fib saddr . iif oif missing drop",
     ]
 
@@ -91,10 +96,11 @@ def _input(names: Names, spec: HubSpec) -> Chain:
     ]
 
 
-def _forward(names: Names) -> Chain:
+def _forward(names: Names, *, has_exit: bool) -> Chain:
     tunnels = _tunnels(names)
     return _hook("forward", "filter", "drop"), [
         "tcp flags & (syn | rst) == syn jump clamp",
+        *(exits.jump() if has_exit else ()),
         f"meta mark {_ACCEPTED} accept",
         f"ct state related {_OF_ACCEPTED_FLOW} accept",
         "ct state invalid,related,untracked drop",

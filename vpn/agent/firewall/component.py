@@ -27,7 +27,8 @@ from vpn.agent.system.nft_listing import Listing
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
-from vpn.wire.peers import Peer
+from vpn.wire.peers import Peer, uses_exit
+from vpn.wire.reserved import PRIVATE_V4, PRIVATE_V6
 from vpn.wire.spec import DENY, HubSpec
 
 _SETTINGS: Final = {
@@ -54,6 +55,8 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
     """Update the sets for peers that changed from `before` to `after` in `spec`; return True if a set changed."""
+    if uses_exit((*before.values(), *after.values())):
+        return ensure(hub, spec)
     delta = firewall_delta.of(spec, before, after)
     if delta is None or _nests(spec, before, after):
         return ensure(hub, spec)
@@ -142,6 +145,29 @@ def end_flows(names: Names, networks: Collection[str]) -> None:
         for network in concerned:
             for direction in ("--orig-src", "--orig-dst"):
                 _conntrack(names, ["-D", "-f", family, direction, str(network)])
+
+
+def end_flows_outside(names: Names, addresses: Collection[str]) -> None:
+    """Delete the flows of these clients (networks of one address) to the internet: they leave another way from now on.
+
+    Their flows within the tunnels go on.
+    """
+    for family, mark in (("ipv4", "."), ("ipv6", ":")):
+        own = {network.partition("/")[0] for network in addresses if mark in network}
+        pairs = set(_FLOW.findall(_conntrack(names, ["-L", "-f", family]))) if own else set()
+        outside = [pair for pair in pairs if pair[0] in own and not _is_private(pair[1])]
+        if len(outside) > _MOST_DELETIONS:
+            outside = []
+            for address in own:
+                _conntrack(names, ["-D", "-f", family, "--orig-src", address])
+        for source, destination in outside:
+            _conntrack(names, ["-D", "-f", family, "--orig-src", source, "--orig-dst", destination])
+
+
+def _is_private(address: str) -> bool:
+    if ":" in address:
+        return any(ipaddress.IPv6Address(address) in network for network in PRIVATE_V6)
+    return any(ipaddress.IPv4Address(address) in network for network in PRIVATE_V4)
 
 
 def _ensure_table(names: Names, wanted: Table, fingerprints: dict[str, str], is_new: bool) -> bool:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from vpn.agent.firewall import chains as firewall_chains
+from vpn.agent.firewall import exits
 from vpn.agent.firewall import sets as firewall_sets
 from vpn.agent.firewall.chains import Chain
 from vpn.agent.firewall.flow_marks import MAPS
 from vpn.agent.firewall.sets import AddressSet
 from vpn.agent.memory.names import Names
+from vpn.wire.peers import uses_exit
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.wire.rules import ANY, WITH_PORTS, Rule
 from vpn.wire.server_side import of_family
@@ -47,6 +49,8 @@ class Table:
 def table(names: Names, spec: HubSpec) -> Table:
     """Return the content of the hub's table."""
     sets = _fixed_sets(spec) | firewall_sets.of_tags(firewall_sets.tags_of(spec.rules), spec.peers)
+    if uses_exit(spec.peers.values()):
+        sets |= exits.sets(spec.peers.values())
     rules = {family: _rules(spec.rules, family) for family in firewall_sets.FAMILIES}
     counters = tuple(counter_name(rule.id) for rule in spec.rules)
     return Table(sets, counters, firewall_chains.chains(names, spec, rules))

@@ -65,6 +65,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
         if saved is not None:
             kept = effective.of_spec(host.state, spec, time.time()).peers
             firewall.end_flows(host.names(spec.hub), incremental.lost_networks(saved.spec.peers, kept, kept))
+            firewall.end_flows_outside(host.names(spec.hub), incremental.moved_clients(saved.spec.peers, kept))
         if is_new:
             host.state.save_prepared(wanted)
         trials.conclude(host.state, spec)

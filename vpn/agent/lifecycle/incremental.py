@@ -13,7 +13,8 @@ from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.saved import Change
 from vpn.agent.network import routing
-from vpn.wire.peers import Peer
+from vpn.wire.intervals import is_single
+from vpn.wire.peers import Peer, uses_exit
 from vpn.wire.reserved import BROAD_PREFIX
 from vpn.wire.spec import HubSpec
 
@@ -38,6 +39,7 @@ def apply_change(
     if not is_known or not _is_small(change) or not health.is_alive(hub):
         changed = reconcile(host, spec)
         firewall.end_flows(hub.names, lost_networks(*change.sides(), spec.peers))
+        firewall.end_flows_outside(hub.names, moved_clients(*change.sides()))
         return changed
     effective.prepare(host.state, spec, now)
     return apply_incrementally(hub, effective.of_spec(host.state, spec, now), change, rules_changed=rules_changed)
@@ -74,6 +76,12 @@ def lost_networks(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: 
     return without(lost, peers.values())
 
 
+def moved_clients(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
+    """Return the addresses of clients that now leave through another exit: their flows outside cannot go on there."""
+    moved = [peer for peer_id, peer in after.items() if peer_id in before and before[peer_id].exit != peer.exit]
+    return {network for peer in moved for network in peer.networks if is_single(network)}
+
+
 def _is_broad(network: str) -> bool:
     """Return True if a network is so wide that it may contain flows of other peers, even the pool."""
     return int(network.partition("/")[2]) < BROAD_PREFIX[6 if ":" in network else 4]
@@ -83,4 +91,6 @@ def _is_small(change: Change) -> bool:
     """Return True if the change can be applied incrementally."""
     # Without a site's default route, traffic leaves through the host: this needs all routes.
     peers = [peer for pair in change.peers.values() for peer in pair if peer is not None]
+    if uses_exit(peers):
+        return False
     return not any(default in peer.routes for peer in peers for default in routing.DEFAULTS.values())

@@ -11,7 +11,7 @@ from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import reconcile_host
 from vpn.agent.memory.saved import Change, Saved
 from vpn.wire.errors import AgentError
-from vpn.wire.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
+from vpn.wire.peers import EXIT_SITE, OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
 from vpn.wire.server_side import ServerSide
 from vpn.wire.spec import HubSpec, OpenVPN
 from vpn.wire.trial import Trial
@@ -67,7 +67,9 @@ def reduced_peer(peer: Peer, wanted: Peer | None) -> Peer | None:
         rest = replace(over_openvpn, former=over_wireguard)
     if rest is None or wanted is None:
         return None
-    return replace(rest, tags=wanted.tags, names=peer.names, expires_at=wanted.expires_at)
+    # Nothing of a device that leaves through a site may leave through the hub.
+    exit_part = peer.exit if peer.exit == wanted.exit and (peer.exit != EXIT_SITE or over_wireguard) else ""
+    return replace(rest, tags=wanted.tags, names=peer.names, expires_at=wanted.expires_at, exit=exit_part)
 
 
 def _reduced_wireguard(side: WireGuardPeer | None, wanted: Peer | None) -> WireGuardPeer | None:
@@ -77,7 +79,8 @@ def _reduced_wireguard(side: WireGuardPeer | None, wanted: Peer | None) -> WireG
     if (side.public_key, side.preshared_key) != (new.public_key, new.preshared_key):
         return None
     allowed_ips, routes = (_still_wanted(networks, wanted) for networks in (side.allowed_ips, side.routes))
-    return replace(side, allowed_ips=allowed_ips, routes=routes, tags=(), names=(), expires_at=None, former=None)
+    bare = replace(side, tags=(), names=(), expires_at=None, former=None, exit="")
+    return replace(bare, allowed_ips=allowed_ips, routes=routes)
 
 
 def _reduced_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPeer | None:
@@ -85,7 +88,9 @@ def _reduced_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPe
     # The revocation list decides which certificates are valid.
     if side is None or wanted is None or new is None or side.compat != new.compat:
         return None
-    return replace(side, routes=_still_wanted(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
+    return replace(
+        side, routes=_still_wanted(side.routes, wanted), tags=(), names=(), expires_at=None, former=None, exit=""
+    )
 
 
 def _still_opened(saved: ServerSide, wanted: HubSpec) -> ServerSide:

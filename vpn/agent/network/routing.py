@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vpn.agent.memory.names import Link, Names
-from vpn.agent.network import netns_view
+from vpn.agent.network import exits, netns_view
 from vpn.agent.network.netns_view import MAIN, NetnsView, Route
 from vpn.wire import codes
 from vpn.wire.finding import Finding
@@ -47,7 +47,7 @@ def ensure(names: Names, spec: HubSpec, link: Link, is_new: bool = False) -> boo
         if lines:
             # A route that is already gone is fine (-force).
             names.inside.try_run(["ip", f"-{family}", "-force", "-batch", "-"], "\n".join(lines) + "\n")
-    return bool(missing or foreign)
+    return exits.ensure(names, spec, there) or bool(missing or foreign)
 
 
 def drift(names: Names, spec: HubSpec, link: Link, there: NetnsView) -> list[Finding]:
@@ -60,14 +60,14 @@ def drift(names: Names, spec: HubSpec, link: Link, there: NetnsView) -> list[Fin
         for route in foreign
     ]
     found += [codes.ROUTING_ROUTE_REMOVED.of(network) for network, _ in missing if network not in added]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *exits.drift(names, spec, there)]))
 
 
 def _compare(names: Names, wanted: _Routes, there: NetnsView) -> tuple[_Routes, list[Route]]:
     """Return the missing routes and the foreign routes."""
     missing, foreign = dict(wanted), []
     for route in there.routes:
-        if _is_of_a_session(names, route):
+        if _is_of_a_session(names, route) or exits.is_ours(route):
             continue
         key = route.network, _metric(route)
         if (route.table, route.protocol) == (MAIN, "static") and wanted.get(key) == _way(route):

@@ -54,8 +54,8 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
     """Replace the peers `before` by those `after`, as in `spec`; return True if they differ."""
     old, new = by_wireguard(before.values()), by_wireguard(after.values())
-    known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old}
-    upserted = [peer for peer in new if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
+    known = {peer.public_key: (peer.preshared_key, set(peer.carried)) for peer in old}
+    upserted = [peer for peer in new if known.get(peer.public_key) != (peer.preshared_key, set(peer.carried))]
     return _put(hub.names, known.keys() - {peer.public_key for peer in new}, upserted)
 
 
@@ -103,7 +103,7 @@ def drift(names: Names, spec: HubSpec, device: Device, there: NetnsView) -> list
         real = device.peers.get(key)
         if real is None:
             found.append(codes.WIREGUARD_PEER_REMOVED.of(peer_id))
-        elif real.allowed_ips != set(peer.allowed_ips):
+        elif real.allowed_ips != set(peer.carried):
             found.append(codes.WIREGUARD_ALLOWED_IPS_CHANGED.of(peer_id))
         elif real.preshared_key != (peer.preshared_key or NO_KEY):
             found.append(codes.WIREGUARD_PRESHARED_KEY_CHANGED.of(peer_id))
@@ -171,7 +171,7 @@ def _ensure_peers(names: Names, spec: HubSpec, device: Device) -> bool:
 
 def _is_same(real: RealPeer, peer: WireGuardPeer) -> bool:
     return (
-        real.allowed_ips == set(peer.allowed_ips)
+        real.allowed_ips == set(peer.carried)
         and real.preshared_key == (peer.preshared_key or NO_KEY)
         and not real.keepalive
     )

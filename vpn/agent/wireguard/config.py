@@ -20,6 +20,6 @@ def peer_section(peer: WireGuardPeer, endpoint: str = "", was_active: bool = Fal
     """Return the section of one peer. Keepalives to a peer that `was_active` start handshakes until it answers."""
     section = (
         f"[Peer]\nPublicKey = {peer.public_key}\nPresharedKey = {peer.preshared_key or NO_KEY}\n"
-        f"AllowedIPs = {', '.join(peer.allowed_ips)}\nPersistentKeepalive = {1 if was_active else 'off'}\n"
+        f"AllowedIPs = {', '.join(peer.carried)}\nPersistentKeepalive = {1 if was_active else 'off'}\n"
     )
     return section + (f"Endpoint = {endpoint}\n" if endpoint else "")

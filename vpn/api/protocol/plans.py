@@ -11,7 +11,7 @@ from vpn.actions.activity.plan_turn import PlanBusy, compute_in_turn
 from vpn.actions.activity.planning import ChangePreview
 from vpn.api.protocol.answers import plain
 from vpn.api.protocol.errors import Refusal, invalid
-from vpn.api.schemas.plan import DifferenceOut, DivertedOut, NameChangeOut, PlanOut, SizeOut, TakenOut
+from vpn.api.schemas.plan import DifferenceOut, DivertedOut, ExitChangeOut, NameChangeOut, PlanOut, SizeOut, TakenOut
 from vpn.desired import ConcurrentChange
 from vpn.plan.explaining import too_much
 
@@ -49,6 +49,7 @@ def plan_of(request: HttpRequest, found: Sequence[ChangePreview]) -> HttpRespons
             nowhere=plan.nowhere,
             names=[NameChangeOut.model_validate(one, from_attributes=True) for one in plan.names],
             diverted=[DivertedOut.model_validate(one, from_attributes=True) for one in plan.diverted],
+            exits=[ExitChangeOut.model_validate(one, from_attributes=True) for one in plan.exits],
             taken=[TakenOut.model_validate(taken, from_attributes=True) for taken in plan.taken],
             size=SizeOut.model_validate(plan.size, from_attributes=True),
             cut=sorted(plan.cut),

@@ -169,7 +169,7 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         changes = read_change(request, PeerChange, show(peer))
-        if "subnets" in changes and peer.site_id is not None:
+        if {"subnets", "is_exit"} & changes.keys() and peer.site_id is not None:
             check_site(member, peer.site_id)
         if "unused_days" in changes and changes["unused_days"] != peer.unused_days:
             refuse_more_days(member, changes["unused_days"], peer)

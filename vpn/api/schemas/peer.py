@@ -58,6 +58,10 @@ class PeerChange(In):
     unused_days: Days | None = Field(None, description="Another value counts from now on; null: it has no such end.")
     enabled: Flag = True
     protocol: Text = ""
+    is_exit: Flag = Field(False, description="Of a site over WireGuard: its router passes on chosen clients' traffic.")
+    exit_site_id: UUID | None = Field(
+        None, description="Of a client with `route_all`: the site through which it reaches the internet; null: the hub."
+    )
     note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
 
 
@@ -87,6 +91,8 @@ class PeerOut(Out):
     device: str
     subnets: list[str]
     route_all: bool
+    is_exit: bool = Field(description="Of a site: clients may choose it as their way to the internet.")
+    exit_site_id: UUID | None = Field(description="Of a client: the site through which it reaches the internet.")
     protocol: Literal["wireguard", "openvpn"]
     addresses: list[str]
     public_key: str | None = Field(description="WireGuard's; null for OpenVPN.")
@@ -161,6 +167,8 @@ def values_of(
         "device": peer.device,
         "subnets": peer.subnets,
         "route_all": peer.route_all,
+        "is_exit": bool(peer.is_exit),
+        "exit_site_id": peer.exit_site_id,
         "protocol": peer.protocol,
         "addresses": list(instance.own_networks(peer.host)),
         "public_key": None if peer.is_openvpn else peer.public_key,

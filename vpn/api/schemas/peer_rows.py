@@ -34,6 +34,8 @@ class PeerRow(NamedTuple):
     device: str
     subnets: list[str]
     route_all: bool
+    is_exit: bool | None
+    exit_site_id: UUID | None
     host: int
     public_key: str
     enabled: bool

@@ -60,6 +60,13 @@ class DivertedOut(Out):
     begins: bool = Field(description="False where the change ends it.")
 
 
+class ExitChangeOut(Out):
+    """A device that reaches the internet another way, or a site that becomes an exit or ends as one."""
+
+    who: str = Field(description="As the ends of `reachability`: a user or a site.")
+    site: str = Field(description='The exit from then on; "" for the hub, and for a site that ends as one.')
+
+
 class PlanOut(Out):
     """What the same call without `plan` would change."""
 
@@ -69,6 +76,7 @@ class PlanOut(Out):
     nowhere: list[str] = Field(description="Pushed routes that lead nowhere from then on: no site advertises them.")
     names: list[NameChangeOut] = Field(description="Names that the hub's DNS answers or forwards differently.")
     diverted: list[DivertedOut] = Field(description="Pushed routes to the internet that come or go.")
+    exits: list[ExitChangeOut] = Field(description="Changes of the way to the internet.")
     taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")
     size: SizeOut | None = Field(default=None, description="Set only if not everything could be computed.")
     cut: list[str] | None = Field(

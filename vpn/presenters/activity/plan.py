@@ -16,7 +16,7 @@ from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 from vpn.plan.explaining import Size, too_much
 from vpn.presenters.activity.plan_groups import GroupRow, counts_of, rows_of
 from vpn.presenters.activity.plan_mail import mail_words
-from vpn.presenters.activity.plan_sentences import diverted_sentences, name_sentences, taken_sentences
+from vpn.presenters.activity.plan_sentences import diverted_sentences, exit_sentences, name_sentences, taken_sentences
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class PlanWords:
     # Sentences on names that are answered differently, and on internet networks routed through the hub.
     names: list[str]
     diverted: list[str]
+    # Sentences on who reaches the internet through another exit.
+    exits: list[str]
     # Can a mail about it be sent to any member?
     has_people: bool
     # A sentence on what was too large to compute.
@@ -54,7 +56,7 @@ class PlanWords:
     @property
     def is_empty(self) -> bool:
         """Does the change affect no user?"""
-        said = self.opens or self.closes or self.taken or self.nowhere or self.names or self.diverted
+        said = self.opens or self.closes or self.taken or self.nowhere or self.names or self.diverted or self.exits
         noticed = self.outdated_count or self.pushed_count or self.moved
         return not (said or noticed or self.is_truncated or self.too_much)
 
@@ -122,6 +124,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         nowhere=plan.get("nowhere", []),
         names=name_sentences(plan.get("names", [])),
         diverted=diverted_sentences(plan.get("diverted", [])),
+        exits=exit_sentences(plan.get("exits", []), names.end),
         too_much=too_much(Size(**plan["size"]), cut) if cut else "",
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )
@@ -134,6 +137,7 @@ class _Names:
         self._new_site = new_site or _("the site")
         ends = {end for plan in plans for end in _ends(plan)}
         ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
+        ends |= {line[end] for plan in plans for line in plan.get("exits", []) for end in ("who", "site")}
         self._ends = {
             "any": _("the internet"),
             "0.0.0.0/0": _("the internet over IPv4"),

@@ -93,6 +93,23 @@ def _domain_sentence(change: Mapping[str, Any]) -> str:
     return _("%(names)s are forwarded to %(after)s instead of %(before)s") % values
 
 
+def exit_sentences(changes: Iterable[Mapping[str, Any]], name: Callable[[str], str]) -> list[str]:
+    """Who reaches the internet another way, and which sites may be chosen for that, a sentence each."""
+    return [_exit_words(change["who"], change["site"]) % _named(change, name) for change in changes]
+
+
+def _named(change: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, str]:
+    return {"who": name(change["who"]), "site": name(change["site"]) if change["site"] else ""}
+
+
+def _exit_words(who: str, site: str) -> str:
+    if who.startswith("site:"):
+        return _("%(who)s can be chosen as the exit") if site else _("%(who)s is no exit any more")
+    if site:
+        return _("A device of %(who)s reaches the internet through %(site)s")
+    return _("A device of %(who)s reaches the internet through the hub")
+
+
 def diverted_sentences(changes: Iterable[Mapping[str, Any]]) -> list[str]:
     """Which networks of the internet devices send through the hub, a sentence each."""
     begins = _("%(network)s goes through the hub, out to the internet, for devices with a split tunnel")

@@ -20,11 +20,13 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_peer, may_change_subnets
+from vpn.actions.peers.exits import exits_of
 from vpn.actions.peers.input import PeerChanges
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.peers.use import refuse_more_days
 from vpn.actions.revisions.notes import noted
 from vpn.actions.sites.subnets import follows
+from vpn.forms.exits import add_exit_fields
 from vpn.forms.note import note_of
 from vpn.forms.peer import SubnetFields, edit_form
 from vpn.models import Peer
@@ -42,9 +44,10 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     peer = get_peer(member, pk, write=True)
     protocol, generation = peer.protocol, peer.changed_generation
     form = edit_form(peer, request.POST if request.method == "POST" else None)
+    add_exit_fields(form, peer, () if peer.is_site else exits_of(peer.instance))
     if peer.site_id is not None and not may_change_subnets(member, peer.site_id):
         # Initial values are shown, and what the browser sends is ignored.
-        form.fields["subnets"].disabled = True
+        form.fields["subnets"].disabled = form.fields["is_exit"].disabled = True
     context = {"form": form, "peer": peer, "instance": peer.instance, **_shared(member, peer)}
     if is_preview(request):
         refuse = partial(show_refusal, form)
