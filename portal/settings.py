@@ -66,6 +66,10 @@ HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
 SERVER_LOST_SECONDS = env.int("SERVER_LOST_SECONDS", default=300)
 if SERVER_LOST_SECONDS < _LEAST_LOST_SECONDS:
     raise ImproperlyConfigured(f"SERVER_LOST_SECONDS is {SERVER_LOST_SECONDS}; choose at least {_LEAST_LOST_SECONDS}")
+# How often a router that enrolled asks for its configuration; cron knows no shorter time (docs/routers.md).
+ROUTER_CHECK_IN_SECONDS = env.int("ROUTER_CHECK_IN_SECONDS", default=60)
+if not 60 <= ROUTER_CHECK_IN_SECONDS <= 86_400:
+    raise ImproperlyConfigured(f"ROUTER_CHECK_IN_SECONDS is {ROUTER_CHECK_IN_SECONDS}; choose 60 to 86400")
 HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
 HUB_STATE_DIR = DATA_DIR / "hub"
 POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")

@@ -220,6 +220,14 @@ GET  peer_rotate                        302    200     200     403   200      40
 POST peer_rotate                        302    302     302     403   302      404   404
 GET  peer_rename                        302    200     200     403   200      404   404
 POST peer_rename                        302    302     302     403   302      404   404
+GET  peer_enrol                        302    403    404    403    404    404    404
+POST peer_enrol                        302    403    404    403    404    404    404
+GET  peer_router_subnets               302    405    405    405    405    405    405
+POST peer_router_subnets               302    403    404    403    404    404    404
+GET  peer_router_retry                 302    405    405    405    405    405    405
+POST peer_router_retry                 302    403    404    403    404    404    404
+GET  peer_router_revoke                302    403    404    403    404    404    404
+POST peer_router_revoke                302    403    404    403    404    404    404
 GET  peer_lost                          302    200     200     403   200      404   404
 POST peer_lost                          302    302     302     403   302      404   404
 GET  peer_delete                        302    200     200     403   200      404   404
@@ -300,6 +308,14 @@ GET  peer_rotate                        302    404     200     403   200      40
 POST peer_rotate                        302    404     302     403   302      404   404
 GET  peer_rename                        302    404     200     403   200      404   404
 POST peer_rename                        302    404     302     403   302      404   404
+GET  peer_enrol                        302    404    404    403    404    404    404
+POST peer_enrol                        302    404    404    403    404    404    404
+GET  peer_router_subnets               302    405    405    405    405    405    405
+POST peer_router_subnets               302    404    404    403    404    404    404
+GET  peer_router_retry                 302    405    405    405    405    405    405
+POST peer_router_retry                 302    404    404    403    404    404    404
+GET  peer_router_revoke                302    404    404    403    404    404    404
+POST peer_router_revoke                302    404    404    403    404    404    404
 GET  peer_lost                          302    404     200     403   200      404   404
 POST peer_lost                          302    404     302     403   302      404   404
 GET  peer_delete                        302    404     200     403   200      404   404
@@ -366,6 +382,9 @@ GET    /tokens                                401    200     403     200   200  
 POST   /tokens                                401    201     403     201   201      201   401
 DELETE /tokens/{token_id}                     401    404     403     404   204      404   401
 GET    /client                                401    404     404     404   404      404   401
+GET    /router/script                        401    401     401     401   401      401   401
+POST   /router/enrol                         401    401     401     401   401      401   401
+POST   /router/check-in                      401    401     401     401   401      401   401
 """
 
 CALLS_ABOUT_ANOTHERS_PEER = """

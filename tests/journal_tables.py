@@ -13,6 +13,7 @@ from portal.models import JournalEntry
 _SEPARATELY = "- not with what the walk sends: see tests/portal/test_journal.py"
 _CONFIRMED = "- asks to confirm first, or needs what the walk has not: see tests/portal/test_factor_journal.py"
 _ON_TRIAL = "- no change is on trial there: see tests/vpn/test_trials.py"
+_NO_ROUTER = "- the walk's peer is a device: see tests/vpn/views/test_router_page.py"
 _NOTHING_CHANGES = "- nothing changes there: see tests/portal/test_journal.py"
 
 
@@ -109,6 +110,7 @@ ACTS_OF_PAGES = {
         "peer_enable": _NOTHING_CHANGES,
         "peer_rotate": "peer.keys_rotated",
         "peer_rename": "peer.changed",
+        **dict.fromkeys(("peer_enrol", "peer_router_subnets", "peer_router_retry", "peer_router_revoke"), _NO_ROUTER),
         "peer_lost": "peer.reported_lost",
         "my_device_new": "peer.created",
         "peer_delete": "peer.deleted",
@@ -166,4 +168,8 @@ ACTS_OF_CALLS = {
     ("DELETE", "/groups/{group_id}"): "group.deleted",
     ("POST", "/tokens"): "apitoken.created",
     ("DELETE", "/tokens/{token_id}"): "apitoken.deleted",
+    **dict.fromkeys(
+        (("POST", "/router/enrol"), ("POST", "/router/check-in")),
+        "- a router's token is its own right: see tests/vpn/api/test_routers.py",
+    ),
 }

@@ -132,6 +132,8 @@ READING = {
     "vpn.actions.servers.node": {"carries", "with_open_order"},
     "vpn.actions.servers.server": {"refuse_known"},
     "vpn.actions.servers.strays": {"known_requests"},
+    "vpn.actions.sites.check_in": {"find_router"},
+    "vpn.actions.sites.router": {"checked_subnets", "find_enrolment", "why_no_enrolment"},
     "vpn.actions.sites.overlaps": {"claims_on", "first_within", "way_of"},
     "vpn.actions.sites.subnets": {"follows", "lan_of", "lock_site"},
     "vpn.actions.unchanged": {

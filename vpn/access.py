@@ -91,7 +91,7 @@ def get_peer(member: Membership, pk: UUID, *, write: bool = False, instance: Ins
 
     Members and operators have their own besides, to read and to fetch its profile.
     """
-    found = _joined().filter(instance__organization=member.organization_id)
+    found = _joined().select_related("router").filter(instance__organization=member.organization_id)
     if instance is not None:
         found = found.filter(instance=instance)
     peer = get_object_or_404(found, pk=pk)

@@ -21,6 +21,7 @@ from vpn.views.peers import edit as peer_edit
 from vpn.views.peers import link as peer_link
 from vpn.views.peers import link_mail as peer_link_mail
 from vpn.views.peers import page as peer
+from vpn.views.peers import router as peer_router
 from vpn.views.people import invite, receipt
 from vpn.views.profiles import importing, my, my_connections, my_device, own_key, which
 from vpn.views.profiles import reveal as profile
@@ -75,6 +76,10 @@ _PEERS = [
     path("peers/<uuid:pk>/rotate/", peer_acts.peer_rotate, name="peer_rotate"),
     path("peers/<uuid:pk>/rename/", my_device.peer_rename, name="peer_rename"),
     path("peers/<uuid:pk>/lost/", peer_acts.peer_lost, name="peer_lost"),
+    path("peers/<uuid:pk>/enrol/", peer_router.peer_enrol, name="peer_enrol"),
+    path("peers/<uuid:pk>/router/subnets/", peer_router.peer_router_subnets, name="peer_router_subnets"),
+    path("peers/<uuid:pk>/router/retry/", peer_router.peer_router_retry, name="peer_router_retry"),
+    path("peers/<uuid:pk>/router/revoke/", peer_acts.peer_router_revoke, name="peer_router_revoke"),
     path("peers/<uuid:pk>/delete/", peer_acts.peer_delete, name="peer_delete"),
     path("sites/", site.sites, name="sites"),
     path("sites/new/", site.site_new, name="site_new"),

@@ -90,6 +90,7 @@ UNCOUNTED = {
     "vpn.ReleasedHostname": "one for each instance that was",
     "vpn.RevokedCertificate": "peers that were",
     "vpn.EarlierCertificate": "peers that changed their keys",
+    "vpn.Router": "one for each site peer, and for each that was until its router is told",
     "vpn.ProfileLink": "two for each peer",
     "vpn.Tick": "one for each schedule",
     "vpn.CloudAccount": "staff",

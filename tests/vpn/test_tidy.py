@@ -32,6 +32,7 @@ from vpn.models import (
     PlanMail,
     ProfileLink,
     RevokedCertificate,
+    Router,
     Traffic,
 )
 
@@ -121,6 +122,7 @@ def test_ended_rows_go_and_the_others_stay(instance: Instance, admin: Membership
         lambda old: aged(
             LogEntry.objects.create(user=admin.user, action_flag=1), action_time=ago(days=401 if old else 399)
         ),
+        lambda old: aged(Router.objects.create(digest=f"{old}"), checked_in_at=ago(days=401 if old else 399)),
         lambda old: ProfileLink.objects.create(
             peer=peers[old], digest=f"{old}", expires_at=ago(minutes=1 if old else -1)
         ),

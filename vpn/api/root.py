@@ -19,6 +19,7 @@ from vpn.api.resources import (
     places,
     receipts,
     revisions,
+    routers,
     servers,
     share_links,
     sites,
@@ -53,5 +54,6 @@ for module in (
     receipts,
     connections,
     client,
+    routers,
 ):
     api.add_router("/vpn", module.router)

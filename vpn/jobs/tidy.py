@@ -43,6 +43,7 @@ from vpn.models import (
     Revision,
     RevisionPart,
     RevokedCertificate,
+    Router,
     RuleObservation,
     Traffic,
 )
@@ -130,6 +131,7 @@ def _ended(now: datetime) -> list[Ended]:
         Ended(LogEntry.objects.filter(action_time__lt=activity_kept)),
         Ended(DeliveredProfile.objects.filter(delivered_at__lt=activity_kept)),
         Ended(ProfileLink.objects.filter(expires_at__lt=now)),
+        Ended(_forgotten_routers(activity_kept)),
         Ended(IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=IDEMPOTENCY_HOURS))),
         Ended(_expired_revocations(now)),
         Ended(EarlierCertificate.objects.filter(expires_at__lt=now)),
@@ -155,6 +157,12 @@ def _expired_revocations(now: datetime) -> QuerySet[RevokedCertificate]:
     expired = Q(expires_at__lt=now - CLOCK_SKEW)
     unknown = Q(expires_at=None, revoked_at__lt=now - CLIENT_LIFE - CLOCK_SKEW)
     return RevokedCertificate.objects.filter(expired | unknown)
+
+
+def _forgotten_routers(before: datetime) -> QuerySet[Router]:
+    """Routers whose peer is gone, and that do not have to be told any more."""
+    silent = Q(checked_in_at__lt=before) | Q(checked_in_at=None, created_at__lt=before)
+    return Router.objects.filter(silent | Q(digest=None), peer=None)
 
 
 def _finished() -> QuerySet[Operation]:

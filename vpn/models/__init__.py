@@ -35,6 +35,7 @@ from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
 from vpn.models.retired_hub import RetiredHub
 from vpn.models.revision import Revision, RevisionPart
+from vpn.models.router import Router
 from vpn.models.server import Server
 from vpn.models.site import Site
 from vpn.models.ssh_access import SshAccess
@@ -82,6 +83,7 @@ __all__ = [
     "Revision",
     "RevisionPart",
     "RevokedCertificate",
+    "Router",
     "RuleObservation",
     "RuleRow",
     "RuleValues",

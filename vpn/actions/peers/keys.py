@@ -95,16 +95,36 @@ def take_own_key(peer: Peer, public_key: str, *, by: Principal) -> Peer:
     """
     if peer.is_site or peer.is_openvpn:
         raise NotPossible(_("Only a device's key for WireGuard is made in a browser."))
-    try:
-        validate_wireguard_key(public_key)
-    except ValidationError as error:
-        raise InvalidInput({"public_key": error.messages}) from None
+    _refuse_malformed(public_key)
     with transaction.atomic():
         # Under the lock, as the browser may send it twice at once.
         present = fresh_peer(peer, lock_changeable(peer.instance_id))
         if present.key_custody == KeyCustody.DEVICE and present.public_key == public_key:
             return present
         return _rotate(present, public_key, by)
+
+
+def take_router_key(peer: Peer, public_key: str, *, by: Principal) -> Peer:
+    """The same for the key that a site's router made when it enrolled.
+
+    Raises InvalidInput, Conflict, or NotPossible for a deleted peer or one over OpenVPN.
+    """
+    _refuse_malformed(public_key)
+    if peer.is_openvpn:
+        raise NotPossible(_("This peer changed to OpenVPN meanwhile."))
+    return _rotate(peer, public_key, by)
+
+
+def end_router_key(peer: Peer, *, by: Principal) -> Peer:
+    """End the key that a site's router made: the portal makes another one. Raises NotPossible for a deleted peer."""
+    return _rotate(peer, "", by)
+
+
+def _refuse_malformed(public_key: str) -> None:
+    try:
+        validate_wireguard_key(public_key)
+    except ValidationError as error:
+        raise InvalidInput({"public_key": error.messages}) from None
 
 
 def _rotate(peer: Peer, public_key: str, by: Principal) -> Peer:

@@ -99,3 +99,5 @@ def _schema_of(body: type[In]) -> dict[str, Any]:
 PROFILE_AS_TEXT: dict[str, Any] = {
     "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 }
+# Routers get lines, or a script.
+ROUTER_AS_TEXT = PROFILE_AS_TEXT

@@ -20,7 +20,14 @@ from portal.web import minute_counts
 from portal.web.client_address import counted_as
 from vpn.api.protocol.errors import Refusal
 
-LIMITS = {"reads": 3000, "writes": 2000, "wrong-token": 60, "wrong-share-token": 30}
+LIMITS = {
+    "reads": 3000,
+    "writes": 2000,
+    "wrong-token": 60,
+    "wrong-share-token": 30,
+    "wrong-router-token": 60,
+    "check-ins": 30,
+}
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_ORGANIZATION = "organization"
 
@@ -44,6 +51,12 @@ def count_wrong(scope: str, request: HttpRequest) -> None:
     """Count a wrong token from this address; raises the refusal if there were too many."""
     if _count(scope, counted_as(request.META.get("REMOTE_ADDR", ""))) > limit_of(scope):
         raise _too_many("rate-limit", "Too many wrong tokens from your address.")
+
+
+def count_check_in(router_id: int) -> None:
+    """Count a check-in of this router; raises the refusal if there were too many."""
+    if _count("check-ins", str(router_id)) > limit_of("check-ins"):
+        raise _too_many("rate-limit", "This router checks in too often.")
 
 
 def limit_of(scope: str) -> int:

@@ -21,6 +21,7 @@ from vpn.access import get_fetchable, get_peer
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.lost import report_lost
 from vpn.actions.peers.peer import delete_peer, update_peer
+from vpn.actions.sites.router import end_router
 from vpn.models import Peer
 from vpn.presenters.peers.condition import lost_hub_words
 from vpn.templatetags.display import merged_networks
@@ -68,6 +69,12 @@ def peer_lost(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+def peer_router_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """End a router's tokens and key."""
+    return _asked_once(request, pk, _REVOKE_ROUTER)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Revoke and remove a peer."""
     return _asked_once(request, pk, _DELETE)
@@ -76,7 +83,7 @@ def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
     member = get_member(request)
     peer = get_fetchable(member, pk) if act.for_owner else get_peer(member, pk, write=True)
-    if act is _LOST and peer.is_site:
+    if (act is _LOST and peer.is_site) or (act is _REVOKE_ROUTER and not peer.is_site):
         raise Http404
     manages = member.manages_peers_of(peer.instance_id)
     if act is _DELETE and not manages:
@@ -158,6 +165,16 @@ _ROTATE = Act(
         "The profile that it has, and share links to it, end. It works again with a new profile."
     ),
     for_owner=True,
+)
+_REVOKE_ROUTER = Act(
+    verb=gettext_lazy("Revoke router"),
+    done=gettext_lazy("{}: router revoked."),
+    question=gettext_lazy("Revoke the router of {}?"),
+    run=lambda peer, by: end_router(peer, by=by),
+    afterwards=lambda peer: _(
+        "The hub refuses the router's key at once, and the router takes its tunnel down at its next check-in. To "
+        "connect the site again, enrol a router anew or renew the keys and fetch the profile."
+    ),
 )
 _DELETE = Act(
     verb=gettext_lazy("Delete peer"),

@@ -20,6 +20,7 @@ from vpn.models import Peer
 from vpn.observed.trail import networks_on
 from vpn.presenters.instances.hub_side import HubSide, host_of
 from vpn.presenters.peers.condition import condition_of
+from vpn.presenters.peers.router import router_shown
 from vpn.presenters.profiles.outdated import outdated_words, remedy_of
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.known import known_digests
@@ -57,5 +58,6 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "can_mail": may_fetch and can_be_mailed(peer),
         "share_link": find_share_link(peer) if may_fetch else None,
         "twofold_addresses": sorted(set(networks_on(peer.seen.trail))),
+        "router": router_shown(peer),
         "is_own": peer.member_id == member.pk,
     }

@@ -34,6 +34,7 @@ from vpn.models import Instance, Peer, Site
 from vpn.platforms.capabilities import Capability, capabilities
 from vpn.presenters.dns.name_notes import noting_names
 from vpn.presenters.lists import joined
+from vpn.presenters.peers.router import RouterShown, router_shown
 from vpn.views.activity.preview import is_preview, show_preview
 
 SITES_EACH_PAGE = 50
@@ -50,13 +51,17 @@ class Connection:
     peer: Peer
     part: list[str] | None
     routes: list[str]
+    # What its router says, if it enrolled.
+    router: RouterShown | None = None
 
     @classmethod
     def of(cls, peer: Peer, site: Site) -> Connection:
         """What a peer of this site advertises."""
         lan = lan_of(peer.subnets)
         part = None if same_networks(lan, site.subnets) else lan
-        return cls(peer, part, [text for text in peer.subnets if text not in lan])
+        shown = router_shown(peer)
+        router = shown if shown is not None and shown.is_enrolled else None
+        return cls(peer, part, [text for text in peer.subnets if text not in lan], router)
 
 
 @require_safe
@@ -161,7 +166,7 @@ def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
 def _load_peers(found: list[Site]) -> None:
     """Fetch the sites' peers and their instances with one query."""
     # Each peer's `site` is set from the list: with a join PostgreSQL reads the sites of all tenants.
-    joined = ("instance__observation", "instance__public_name", "observation")
+    joined = ("instance__observation", "instance__public_name", "observation", "router")
     peers = Peer.objects.select_related(*joined).order_by("instance__name")
     prefetch_related_objects(found, Prefetch("peers", queryset=peers))
 

@@ -1,0 +1,1 @@
+"""Routers that enrol and follow by themselves: their script and their configuration."""
