@@ -86,6 +86,13 @@ READING = {
         "renew_revocation_list",
         "shown_hosts",
     },
+    "vpn.actions.peers.exits": {
+        "change_exit",
+        "exit_faults",
+        "exits_of",
+        "refuse_default_route_beside_exit",
+        "refuse_used_exit",
+    },
     "vpn.actions.peers.input": {
         "change_faults",
         "checked_subnets",
