@@ -24,6 +24,7 @@ _LABELS: Final = (
     pgettext_lazy("label", "agent features"),
     pgettext_lazy("label", "agent schema"),
     pgettext_lazy("label", "agent version"),
+    pgettext_lazy("label", "alias"),
     pgettext_lazy("label", "api token"),
     pgettext_lazy("label", "api tokens"),
     pgettext_lazy("label", "applied digest"),

@@ -139,6 +139,7 @@ READING = {
     "vpn.actions.servers.node": {"carries", "with_open_order"},
     "vpn.actions.servers.server": {"refuse_known"},
     "vpn.actions.servers.strays": {"known_requests"},
+    "vpn.actions.sites.aliases": {"proposed_aliases"},
     "vpn.actions.sites.check_in": {"find_router"},
     "vpn.actions.sites.router": {"checked_subnets", "find_enrolment", "why_no_enrolment"},
     "vpn.actions.sites.overlaps": {"claims_on", "first_within", "way_of"},

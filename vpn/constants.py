@@ -34,6 +34,8 @@ MAX_POOL_PREFIX: Final = 24
 
 # The code of a refusal that `confirm_broad_routes` lifts: networks of two peers, one inside the other.
 SUBNET_NESTED: Final = "subnet-nested"
+# The code of a refusal that an alias subnet lifts: another site of the instance has the same network.
+SUBNET_OVERLAP: Final = "subnet-overlap"
 
 # WireGuard renews its keys every 120 s and gives a session up after 180 s (whitepaper, section 6.1).
 HANDSHAKE_TIMEOUT: Final = 180

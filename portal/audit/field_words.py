@@ -17,6 +17,7 @@ NAMES: Final = frozenset(
         gettext_noop("address v6"),
         gettext_noop("addresses"),
         gettext_noop("after"),
+        gettext_noop("alias"),
         gettext_noop("asked by"),
         gettext_noop("available"),
         gettext_noop("before"),

@@ -48,7 +48,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "name_attribute", "groups_claim", "mapping", "may_join", "domains", "is_second_factor",
         "enabled",
     ),
-    "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets"),
+    "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets", "alias"),
     # What an account may do in Django admin: for the portal's own journal.
     "staff": ("is_staff", "is_superuser"),
     "user": ("email", "name", "is_active"),

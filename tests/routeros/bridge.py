@@ -18,7 +18,7 @@ PLACES = {"bridge": "lan0", "ether1": "eth0"}
 def bring_up(lab: Lab, node: Node, router: Router) -> None:
     """Make the namespace do what the router's configuration says."""
     # First, so that the tunnel's own packets are tracked from the first one on, as they are on a router.
-    lab.run(node, ["nft", "-f", "-"], stdin=_filter(router))
+    lab.run(node, ["nft", "-f", "-"], stdin=_filter(router) + _nat(router))
     for interface in router.rows("/interface wireguard"):
         _wireguard(lab, node, interface, router.rows("/interface wireguard peers"))
     for interface in router.rows("/interface ovpn-client"):
@@ -111,6 +111,17 @@ def _filter(router: Router) -> str:
     return text + "}\n"
 
 
+def _nat(router: Router) -> str:
+    """The rules of NAT in nftables' words, in their order."""
+    hooks: dict[str, list[str]] = {"srcnat": [], "dstnat": []}
+    for row in router.rows("/ip firewall nat"):
+        hooks[row["chain"]].append(_nft(row, "ipv4"))
+    text = "table inet router_nat {\n"
+    for chain, hook in (("srcnat", "postrouting"), ("dstnat", "prerouting")):
+        text += f"chain {chain} {{ type nat hook {hook} priority {chain};\n" + "\n".join(hooks[chain]) + "\n}\n"
+    return text + "}\n"
+
+
 def _nft(row: Row, family: str) -> str:
     words = [f"meta nfproto {family}"]
     for key, word in (("in-interface", "iifname"), ("out-interface", "oifname")):
@@ -126,5 +137,8 @@ def _nft(row: Row, family: str) -> str:
 def _verdict(row: Row) -> str:
     if row["action"] == "jump":
         return f"jump {row['jump-target']}"
+    if row["action"] == "netmap":
+        side, network = ("s", row["src-address"]) if row["chain"] == "srcnat" else ("d", row["dst-address"])
+        return f"{side}nat ip prefix to ip {side}addr map {{ {network} : {row['to-addresses']} }}"
     # A connection that is held in the tar pit gets nowhere.
     return {"tarpit": "drop"}.get(row["action"], row["action"])

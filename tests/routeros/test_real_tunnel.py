@@ -13,6 +13,7 @@ from tests.lab.nodes import Node, Site
 from tests.routeros.bridge import bring_up
 from tests.routeros.router import Router
 from vpn import keys, pki
+from vpn.addressing.aliases import parse_alias
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import SiteRouter
 from vpn.profiles.routeros_openvpn import openvpn
@@ -100,6 +101,33 @@ def test_wireguard_from_lan_to_hub_and_back(lab: Lab, version: str, twice: bool,
     lab.wait_ping(hub, site.lan.v6)
     assert lab.ping(hub, "100.64.0.2")
     assert not lab.ping(hub, site.router.v4, timeout=0.5)
+
+
+def test_a_lan_with_an_alias_is_reached_at_it_alone(lab: Lab) -> None:
+    site = lab.add_site("berlin", "192.168.88.0/24")
+    hub_key = keys.generate_private_key()
+    profile = profile_for(lab, hub_key, "203.0.113.12")
+    seen_by_hub = dataclasses.replace(site, lan_v4="10.224.0.0/24")
+    hub = hub_with_wireguard(lab, seen_by_hub, profile, hub_key)
+    profile = dataclasses.replace(profile, endpoint_host=hub.v4)
+    router = Router((7, 17))
+    router.run(THEIRS)
+    router.run('/ip firewall nat add chain=srcnat action=masquerade out-interface="ether1"')
+    aliases = (parse_alias("192.168.88.0/24=10.224.0.0/24"),)
+    with_alias = dataclasses.replace(site_router(site, "7.17"), aliases=aliases)
+    for _ in range(2):
+        router.run(wireguard(profile, with_alias).files[0].content)
+    bring_up(lab, site.router, router)
+    lab.wait_ping(hub, "10.224.0.10", 60)
+    with lab.count(hub, "ip saddr 10.224.0.10 icmp type echo-request") as echoes:
+        lab.wait_ping(site.lan, "100.64.0.1", 60)
+        assert echoes.packets
+    # Without the alias the script takes the translation away, and the removal leaves nothing.
+    router.run(wireguard(profile, site_router(site, "7.17")).files[0].content)
+    assert "netmap" not in {row["action"] for row in router.rows("/ip firewall nat")}
+    router.run(wireguard(profile, with_alias).files[0].content)
+    router.run(wireguard(profile, with_alias).files[1].content)
+    assert [row["action"] for row in router.rows("/ip firewall nat")] == ["masquerade"]
 
 
 def test_without_our_accepts_the_same_firewall_stops_it(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Protocol
+from vpn.constants import SUBNET_OVERLAP
 from vpn.platforms.versions import VERSION_LENGTH
 from vpn.validators import parse_network
 
@@ -61,6 +62,42 @@ class NetworksField(LinesField):
 
     def run_validators(self, value: Any) -> None:
         """Do nothing: the validators of a text do not fit a list."""
+
+
+class AliasesField(LinesField):
+    """Alias subnets, one LAN=ALIAS per line."""
+
+    def __init__(self, **options: Any) -> None:
+        given = {
+            "label": _("Alias subnets"),
+            "help_text": _(
+                "For a LAN that another site has, too: the LAN, = and the network of the same size that stands for it, "
+                "such as 192.168.88.0/24=10.224.0.0/24. The router translates one to one."
+            ),
+            **options,
+        }
+        super().__init__(required=False, **given)
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        """The values as a list."""
+        return super().to_python(re.sub(r"[ \t]*=[ \t]*", "=", value) if isinstance(value, str) else value)
+
+
+class AliasesForm(forms.Form):
+    """A form with `subnets` and `aliases`, which offers aliases where subnets overlap another site's."""
+
+    alias = AliasesField()
+
+    def offer_aliases(self, proposed: list[str]) -> None:
+        """Fill in these aliases, if a subnet was refused because another site has it."""
+        if proposed and self.has_error("subnets", SUBNET_OVERLAP):
+            there = [*self.fields["alias"].clean(self["alias"].value()), *proposed]
+            self.data = dict(self.data.items()) | {"alias": "\n".join(dict.fromkeys(there))}
+
+    @property
+    def offers_aliases(self) -> bool:
+        """Does the page show the field: has it a value, or was a subnet refused?"""
+        return bool(self["alias"].value()) or self.has_error("subnets", SUBNET_OVERLAP) or bool(self["alias"].errors)
 
 
 class VersionField(forms.CharField):

@@ -15,9 +15,10 @@ from portal.forms.searched import SearchedBoundField, SearchedField, SearchingFo
 from portal.models import Membership, MembershipState, Organization
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
-from vpn.constants import SUBNET_NESTED
+from vpn.constants import SUBNET_NESTED, SUBNET_OVERLAP
 from vpn.forms.end import EndFields
 from vpn.forms.fields import (
+    AliasesForm,
     ConfirmationField,
     NetworksField,
     ShownSubnetsForm,
@@ -137,6 +138,11 @@ class SubnetFields(EndFields, ProtocolFields, ShownSubnetsForm):
         return (self.site.platform, self.site.platform_version) if self.site else ("", "")
 
     @property
+    def overlaps(self) -> bool:
+        """Was a subnet refused because another site has it?"""
+        return self.has_error("subnets", SUBNET_OVERLAP)
+
+    @property
     def end_is_open(self) -> bool:
         """Does a field of the end have a value or an error?"""
         return any(self[name].value() or self[name].errors for name in ("expires_at", "unused_days"))
@@ -151,7 +157,7 @@ class SubnetFields(EndFields, ProtocolFields, ShownSubnetsForm):
         return any(network not in self._advertised and _is_broad_text(network) for network in networks)
 
 
-class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
+class SitePeerForm(PlacingForm, SearchingForm, AliasesForm, SubnetFields):
     """A site's router: of an existing site, or of one that is added along with it."""
 
     site_id = SearchedField(
@@ -183,6 +189,7 @@ class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
         "site_platform_version",
         "protocol",
         "subnets",
+        "alias",
     )
 
     def __init__(self, *args: Any, instance: Instance, member: Membership, **options: Any) -> None:

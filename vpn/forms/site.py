@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
-from vpn.forms.fields import ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
+from vpn.forms.fields import AliasesForm, ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
 from vpn.forms.note import note_field
 from vpn.forms.place import PlaceField, PlacingForm
 from vpn.geo.places import clearly_meant, find_places
@@ -17,10 +17,10 @@ from vpn.models import Site
 from vpn.platforms.versions import version_fault
 from vpn.validators import validate_label_text
 
-FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
+FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets", "alias")
 
 
-class SiteForm(PlacingForm, ShownSubnetsForm):
+class SiteForm(PlacingForm, AliasesForm, ShownSubnetsForm):
     """A branch with its router."""
 
     name = forms.CharField(

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from portal.models import Membership
 from portal.sealing import Sealed
+from vpn.addressing.aliases import Alias, aliases_among
 from vpn.choices import KeyCustody, PeerType, Protocol, RevisedSection
 from vpn.models.connection import ends_at, has_tunnel, is_admitted
 from vpn.models.instance import Instance
@@ -220,6 +221,11 @@ class Peer(models.Model):
     def exit_through(self) -> str:
         """The name of the site through which a client reaches the internet; "" for the hub."""
         return self.exit_site.name if self.exit_site is not None else ""
+
+    @property
+    def aliases(self) -> tuple[Alias, ...]:
+        """The aliases among the subnets of a site, which its router translates."""
+        return aliases_among(self.subnets, self.site.alias or ()) if self.site is not None else ()
 
     @property
     def is_openvpn(self) -> bool:

@@ -24,6 +24,8 @@ class Site(models.Model):
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
     subnets = models.JSONField(default=list, blank=True)
+    # LAN=ALIAS each (vpn.addressing.aliases); null if there is none.
+    alias = models.JSONField(null=True, blank=True)
     last_check_in = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

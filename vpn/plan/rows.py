@@ -38,6 +38,7 @@ class Row(NamedTuple):
     site__platform_version: str | None
     is_exit: bool | None = None
     exit_site: UUID | None = None
+    site__alias: list[str] | None = None
     # Does the hub admit it?
     is_admitted: bool = True
 
@@ -72,6 +73,7 @@ class Row(NamedTuple):
             site__platform_version=site.platform_version if site is not None else None,
             is_exit=peer.is_exit,
             exit_site=peer.exit_site_id,
+            site__alias=site.alias if site is not None else None,
             is_admitted=peer.is_admitted,
         )
 

@@ -113,6 +113,9 @@ def peer_of(row: Row) -> Peer:
     peer.member = None
     if row.site is not None:
         peer.site = Site(
-            pk=row.site, platform=row.site__platform or "", platform_version=row.site__platform_version or ""
+            pk=row.site,
+            platform=row.site__platform or "",
+            platform_version=row.site__platform_version or "",
+            alias=row.site__alias,
         )
     return peer

@@ -32,6 +32,12 @@ else
   networkctl reload
 fi
 """
+_UNITS = "/etc/systemd/system"
+_TRANSLATE = """\
+systemctl daemon-reload
+systemctl enable -q {unit}
+systemctl restart {unit}
+"""
 _REMOVE = """\
 rm -f "$root{network}/{tag}.netdev" "$root{network}/{tag}.network"
 rm -f "$root{sysctl}/80-{tag}.conf" "$root{sysctl}/90-{tag}.conf"
@@ -50,7 +56,7 @@ def scripts(files: dict[str, ProfileFile], router: SiteRouter) -> tuple[ProfileF
         ProfileFile(f"{tag}-networkd.sh", _install(files, router), TEXT, "", kind="networkd"),
         ProfileFile(
             f"{tag}-networkd-remove.sh",
-            _HEAD.format(what="Removes this tunnel from systemd-networkd.", does="removes") + _filled(_REMOVE, router),
+            _removal(files, router),
             TEXT,
             "",
             kind="networkd-remove",
@@ -58,9 +64,24 @@ def scripts(files: dict[str, ProfileFile], router: SiteRouter) -> tuple[ProfileF
     )
 
 
+def _removal(files: dict[str, ProfileFile], router: SiteRouter) -> str:
+    head = _HEAD.format(what="Removes this tunnel from systemd-networkd.", does="removes")
+    alias = files.get("alias")
+    if alias is None:
+        return head + _filled(_REMOVE, router)
+    unit = alias.filename
+    stop = f'[ "$root" ] || systemctl disable -q --now {unit} || true\nrm -f "$root{_UNITS}/{unit}"\n'
+    return head + stop + _filled(_REMOVE, router)
+
+
 def _install(files: dict[str, ProfileFile], router: SiteRouter) -> str:
     device, network, forwarding = (files[kind] for kind in ("netdev", "network", "sysctl"))
-    target = f"$root{_NETWORK}/{device.filename}"
+    target, alias = f"$root{_NETWORK}/{device.filename}", files.get("alias")
+    unit = (
+        ""
+        if alias is None
+        else f'mkdir -p -m 755 "$root{_UNITS}"\n' + _written(f"{_UNITS}/{alias.filename}", alias.content)
+    )
     return "".join(
         (
             _HEAD.format(what="Sets up this tunnel with systemd-networkd.", does="writes"),
@@ -70,7 +91,9 @@ def _install(files: dict[str, ProfileFile], router: SiteRouter) -> str:
             f'mv "{target}.new" "{target}"\nchmod 640 "{target}"\n',
             _written(f"{_NETWORK}/{network.filename}", network.content),
             _written(f"{_SYSCTL}/{forwarding.filename}", forwarding.content),
+            unit,
             _filled(_ACTIVATE, router),
+            "" if alias is None else _TRANSLATE.format(unit=alias.filename),
         )
     )
 

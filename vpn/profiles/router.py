@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from portal.naming import ascii_text
+from vpn.addressing.aliases import Alias
 from vpn.keys import decode_key
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import endpoint
@@ -40,13 +41,15 @@ class SiteRouter:
     """A site's router.
 
     `tag` marks all objects of the portal on it: 2 to 14 of a-z, 0-9 and hyphen, one per peer and constant for the
-    peer's life, whatever its protocol. `version` is as the admin entered it, or "".
+    peer's life, whatever its protocol. `version` is as the admin entered it, or "". `subnets` are its LANs, and
+    `aliases` the networks that stand for some of them in the tunnel.
     """
 
     name: str
     subnets: tuple[Network, ...]
     version: str = ""
     tag: str = "vpn-portal"
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True)

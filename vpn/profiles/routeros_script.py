@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from vpn.addressing.aliases import Alias
 from vpn.choices import Platform
 from vpn.platforms.kinds import Version
 from vpn.platforms.versions import version_of
@@ -141,6 +142,8 @@ def routes(target: Target, wanted: Iterable[Network], interface: str) -> list[st
 # Actions that can drop a packet, or jump to a chain that does; and actions that can change its source address.
 _STOPS = ("drop", "reject", "tarpit", "jump")
 _CHANGES = ("masquerade", "src-nat", "netmap", "same", "jump")
+# Actions that end the look for a new destination.
+_REDIRECTS = ("accept", "dst-nat", "netmap", "redirect", "same", "jump")
 
 
 def _acting(chain: str, actions: tuple[str, ...]) -> str:
@@ -149,10 +152,11 @@ def _acting(chain: str, actions: tuple[str, ...]) -> str:
     return f"dynamic=no and chain={quoted(chain)} and ({these})"
 
 
-def firewall(target: Target, interface: str) -> list[str]:
+def firewall(target: Target, interface: str, aliases: Iterable[Alias] = ()) -> list[str]:
     """Accept the tunnel's traffic before the first rule that could drop it: the hub has filtered it already.
 
-    The router itself only answers pings. Packets into the tunnel keep their source address.
+    The router itself only answers pings. Packets into the tunnel keep their source address, but for those of a LAN
+    that has an alias.
     """
     lines = []
     for family in ("/ip",) if target.is_6 else ("/ip", "/ipv6"):
@@ -170,6 +174,20 @@ def firewall(target: Target, interface: str) -> list[str]:
     rule = {"chain": "srcnat", "action": "accept", "out_interface": quoted(interface)}
     lines.append(remove(nat, target.ours("accept")))
     lines.append(add_before(nat, _acting("srcnat", _CHANGES), **rule, comment=target.comment("accept")))
+    return lines + _translation(target, interface, aliases)
+
+
+def _translation(target: Target, interface: str, aliases: Iterable[Alias]) -> list[str]:
+    """Translate aliases one to one, before any other rule of NAT. They replace those of an earlier import."""
+    nat = "/ip firewall nat"
+    lines = [remove(nat, target.ours("alias"))]
+    for alias in aliases:
+        lan, subnet = word(str(alias.lan)), word(str(alias.subnet))
+        out = {"out_interface": quoted(interface), "src_address": lan, "to_addresses": subnet}
+        into = {"in_interface": quoted(interface), "dst_address": subnet, "to_addresses": lan}
+        for chain, actions, rule in (("srcnat", ("accept", *_CHANGES), out), ("dstnat", _REDIRECTS, into)):
+            values = {"chain": chain, "action": "netmap", **rule, "comment": target.comment("alias")}
+            lines.append(add_before(nat, _acting(chain, actions), **values))
     return lines
 
 
@@ -190,6 +208,7 @@ def removal(target: Target) -> list[str]:
         lines.append(remove(f"{family} route", target.ours("route")))
         lines.append(remove(f"{family} firewall filter", target.ours("accept")))
     lines.append(remove("/ip firewall nat", target.ours("accept")))
+    lines.append(remove("/ip firewall nat", target.ours("alias")))
     if not target.is_6:
         lines += wireguard_removal(target)
     return lines + openvpn_removal(target)

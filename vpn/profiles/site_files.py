@@ -10,6 +10,7 @@ from vpn.profiles.names import tag_of_peer
 from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.router import RouterProfile, SiteRouter
 from vpn.profiles.routers import router_files
+from vpn.profiles.translation import with_translation
 from vpn.profiles.tunnel_routes import SiteSubnets, routes_of, site_subnets
 from vpn.validators import parse_network
 
@@ -31,7 +32,10 @@ def router_profile(peer: Peer, family: int | None = None, sites: SiteSubnets | N
     router, way = router_of(peer, peer.site), _exit_of(peer)
     try:
         files = router_files(peer.site.platform, profile, router, remote_networks)
-        return files if files is None or way is None else with_exit(peer.site.platform, files, router, way)
+        if files is None:
+            return None
+        files = with_translation(peer.site.platform, files, router)
+        return files if way is None else with_exit(peer.site.platform, files, router, way)
     except ValueError as error:
         # The plain profile is still offered. The reasons quote no value.
         logger.warning("No files for the router of the peer %s: %s", peer.pk, error)
@@ -47,10 +51,13 @@ def _exit_of(peer: Peer) -> Exit | None:
 
 
 def router_of(peer: Peer, site: Site) -> SiteRouter:
-    """The router of a site peer, for its files."""
+    """The router of a site peer, for its files: its LANs, and their aliases."""
+    aliases = peer.aliases
+    lans = {str(alias.subnet): str(alias.lan) for alias in aliases}
     return SiteRouter(
         name=site.name,
-        subnets=tuple(parse_network(text) for text in peer.subnets),
+        subnets=tuple(parse_network(lans.get(text, text)) for text in peer.subnets),
         version=site.platform_version,
         tag=tag_of_peer(peer),
+        aliases=aliases,
     )

@@ -34,6 +34,8 @@ class Router(Protocol):
     def platform(self) -> str: ...
     @property
     def platform_version(self) -> str: ...
+    @property
+    def alias(self) -> list[str] | None: ...
 
 
 class Compared(Advertising, Protocol):
@@ -54,11 +56,13 @@ def is_digest(delivered: str, digest: str, router: Router | None) -> bool:
 
     Older digests do not cover the router: for which one such a file was written is not known.
     """
-    return delivered == digest or (router is not None and delivered == _with_router(digest, router))
+    is_old = delivered == digest and not (router is not None and router.alias)
+    return is_old or (router is not None and delivered == _with_router(digest, router))
 
 
 def _with_router(digest: str, router: Router) -> str:
-    return hashlib.sha256(f"{digest} {router.platform} {router.platform_version}".encode()).hexdigest()
+    aliases = "".join(f" {text}" for text in router.alias or ())
+    return hashlib.sha256(f"{digest} {router.platform} {router.platform_version}{aliases}".encode()).hexdigest()
 
 
 def _configuration_digest(peer: Peer, sites: SiteSubnets | None) -> str:

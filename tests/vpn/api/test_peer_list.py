@@ -20,7 +20,7 @@ from vpn.profiles.state import current_digest
 
 _GOLDEN = (
     '[{{"id":"{device.pk}","type":"client","user_id":"{device.member_id}",'
-    '"site_id":null,"device":"Jörgs \\"laptop\\" \\\\ ☃","subnets":[],"route_all":true,'
+    '"site_id":null,"device":"Jörgs \\"laptop\\" \\\\ ☃","subnets":[],"alias":[],"route_all":true,'
     '"is_exit":false,"exit_site_id":null,"protocol":"wireguard",'
     '"addresses":["100.64.0.2/32","fd12:3456:789a::2/128"],"public_key":"{device.public_key}","enabled":true,'
     '"expires_at":"2199-12-31T23:59:59.250000Z","unused_days":null,"ends_at":"2199-12-31T23:59:59.250000Z",'
@@ -29,7 +29,7 @@ _GOLDEN = (
     '"sent_bytes":2,"key_custody":"portal","profile_state":"undelivered",'
     '"outdated_reason":null,"created_at":"2026-01-02T03:04:05.000006Z"}},'
     '{{"id":"{router.pk}","type":"site","user_id":null,'
-    '"site_id":"{router.site_id}","device":"","subnets":["10.1.0.0/24","fd10:1::/64"],'
+    '"site_id":"{router.site_id}","device":"","subnets":["10.1.0.0/24","fd10:1::/64"],"alias":[],'
     '"route_all":false,"is_exit":false,"exit_site_id":null,"protocol":"openvpn",'
     '"addresses":["100.64.0.3/32","fd12:3456:789a::3/128"],"public_key":null,'
     '"enabled":true,"expires_at":null,"unused_days":null,"ends_at":null,'

@@ -26,7 +26,7 @@ def test_a_client_is_added(api: Caller, instance: Instance, member: Membership) 
     wanted = {"type": "client", "user_id": str(member.pk), "route_all": True, "device": "phone"}
     body = told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)
     assert " ".join(body) == (
-        "id type user_id site_id device subnets route_all is_exit exit_site_id protocol addresses public_key "
+        "id type user_id site_id device subnets alias route_all is_exit exit_site_id protocol addresses public_key "
         "enabled expires_at unused_days ends_at connected connected_from last_handshake endpoint received_bytes "
         "sent_bytes key_custody profile_state outdated_reason created_at"
     )

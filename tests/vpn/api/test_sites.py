@@ -17,7 +17,7 @@ NEW = {"name": "Berlin", "platform": "routeros7", "subnets": ["10.1.0.0/24"]}
 def test_a_site_is_created_read_changed_and_deleted(api: Caller, admin: object) -> None:
     body = told(api.post("/sites", {**NEW, "platform_version": "7.16", "latitude": 52.5, "longitude": 13.4}), 201)
     assert " ".join(body) == (
-        "id name platform_version platform place latitude longitude subnets last_check_in created_at"
+        "id name platform_version platform place latitude longitude subnets alias last_check_in created_at"
     )
     assert (body["name"], body["platform_version"], body["latitude"]) == ("Berlin", "7.16", 52.5)
     path = f"/sites/{body['id']}"

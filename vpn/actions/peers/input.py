@@ -22,7 +22,7 @@ from vpn.addressing.networks import Network
 from vpn.addressing.reserved import reserved_reason
 from vpn.addressing.subnets import subnet_faults, subnet_warnings
 from vpn.choices import Protocol
-from vpn.constants import MOST_SUBNETS, SUBNET_NESTED
+from vpn.constants import MOST_SUBNETS, SUBNET_NESTED, SUBNET_OVERLAP
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
@@ -95,7 +95,7 @@ def checked_subnets(
         raise InvalidInput({"subnets": wrong})
     if faults:
         is_confirmable = all(fault.code == "nested_unconfirmed" for fault in faults)
-        code = SUBNET_NESTED if is_confirmable else "subnet-overlap"
+        code = SUBNET_NESTED if is_confirmable else SUBNET_OVERLAP
         raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code=code)
     return [str(network) for network in networks]
 

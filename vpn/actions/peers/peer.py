@@ -41,6 +41,7 @@ from vpn.actions.peers.row import fresh_peer
 from vpn.actions.peers.use import Unused, count_from_now
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
+from vpn.addressing.aliases import published
 from vpn.choices import EndReason, PeerType, Protocol
 from vpn.connections.acting import end_connection, note_subnets
 from vpn.models import Instance, Peer, PeerObservation, PeerTombstone, Site
@@ -123,7 +124,7 @@ def create_site_peer(
             unused_days=unused_days,
         )
         with one_act(by, "created", peer):
-            _connect(peer, held, list(subnets) or held.subnets, by)
+            _connect(peer, held, published(list(subnets) or held.subnets, held.alias or ()), by)
             follow_new_peer(held, peer, confirmed=confirm_broad_routes, by=by)
     return peer
 
@@ -191,6 +192,8 @@ def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) ->
     with transaction.atomic():
         site = _lock_site(peer.site_id, peer.instance) if peer.site_id and "subnets" in changes else None
         present = fresh_peer(peer, lock_changeable(peer.instance_id))
+        if site is not None and site.alias:
+            changes["subnets"] = published(changes["subnets"], site.alias)
         wanted = differing_changes(present, changes)
         if not wanted:
             return present

@@ -21,15 +21,17 @@ from vpn.actions.firewall.rules import forget_end
 from vpn.actions.peers.input import prepare_networks
 from vpn.actions.peers.labels import rename_site
 from vpn.actions.sites.subnets import lock_site, set_subnets
+from vpn.addressing.aliases import AliasFault, checked_aliases, published
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
 from vpn.geo.places import clearly_meant, find_places
 from vpn.models import Peer, Site
+from vpn.platforms.translation import why_no_alias
 from vpn.platforms.versions import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
 
-_FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
+_FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets", "alias")
 _TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
 
 
@@ -62,17 +64,19 @@ def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False
 
 def _change(locked: Site, changes: dict[str, Any], *, confirmed: bool, by: Principal) -> None:
     former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
+    former_aliases = locked.alias or []
     _fill(locked, changes)
     wanted, locked.subnets = locked.subnets, former_subnets
     with _noting_router_change(locked, by) if _router_of(locked) != former_router else nullcontext():
         _save(locked)
     if locked.name != former_name:
         rename_site(locked, by=by)
-    set_subnets(locked, wanted, confirmed=confirmed, by=by)
+    renamed = {text: published([text], locked.alias or (), former_aliases)[0] for text in former_subnets}
+    set_subnets(locked, wanted, confirmed=confirmed, by=by, renamed=renamed)
 
 
-def _router_of(site: Site) -> tuple[str, str]:
-    return site.platform, site.platform_version
+def _router_of(site: Site) -> tuple[str, str, list[str]]:
+    return site.platform, site.platform_version, site.alias or []
 
 
 @contextmanager
@@ -107,6 +111,7 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
     """Set these values on the site in stored form; raises InvalidInput with every fault."""
     errors: dict[str, list[str]] = {}
     former_subnets, former_place, former_point = site.subnets, site.place, (site.latitude, site.longitude)
+    former_aliases = site.alias or []
     for field in _FIELDS:
         if field in values:
             try:
@@ -131,8 +136,24 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
             )
             % {"broad": ", ".join(broad)}
         )
+    errors = errors or _publish(site, former_aliases)
     if errors:
         raise InvalidInput(errors)
+
+
+def _publish(site: Site, former: list[str]) -> dict[str, list[str]]:
+    """Put the site's aliases in place of their LANs; returns the faults by field."""
+    if not (site.alias or former):
+        return {}
+    if site.alias and (reason := why_no_alias(site.platform, site.platform_version)):
+        return {"alias": [reason]}
+    try:
+        aliases = checked_aliases(site.alias or [], published(site.subnets, (), former))
+    except AliasFault as fault:
+        return {"alias": [str(fault)]}
+    site.subnets = published(site.subnets, aliases, former)
+    site.alias = aliases or None
+    return {}
 
 
 def _locate(site: Site, former_place: str, former_point: tuple[float | None, float | None]) -> None:
@@ -172,6 +193,8 @@ def _cleaned(field: str, value: Any) -> Any:
     """The value as it is stored; raises ValidationError."""
     if field == "subnets":
         return _cleaned_subnets(value)
+    if field == "alias":
+        return _cleaned_aliases(value or ())
     if field in {"latitude", "longitude"}:
         limit = 90 if field == "latitude" else 180
         if value is not None and not -limit <= value <= limit:
@@ -185,6 +208,13 @@ def _cleaned(field: str, value: Any) -> Any:
     elif longest and (len(text) > longest or not text.isprintable()):
         raise ValidationError(_("Use at most %(longest)s characters, on one line.") % {"longest": longest})
     return text
+
+
+def _cleaned_aliases(texts: Sequence[str]) -> list[str] | None:
+    try:
+        return checked_aliases(texts) or None
+    except AliasFault as fault:
+        raise ValidationError(str(fault)) from None
 
 
 def _cleaned_subnets(texts: Sequence[str]) -> list[str]:

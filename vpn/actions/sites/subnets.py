@@ -6,7 +6,7 @@ A peer advertises all of its site's subnets, or the part that was chosen when it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -79,12 +79,20 @@ def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, by: Pr
 
 
 def set_subnets(
-    site: Site, wanted: Sequence[str], *, by: Principal, confirmed: bool, except_peer: Peer | None = None
+    site: Site,
+    wanted: Sequence[str],
+    *,
+    by: Principal,
+    confirmed: bool,
+    except_peer: Peer | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> None:
     """Set the subnets of the locked site, and of its peers on all instances but `except_peer`.
 
     Added subnets go to the peers that advertise all; removed ones are removed from each. `confirmed` allows new ones to
-    nest with those of other sites. Raises InvalidInput or Conflict naming the instances where a peer cannot follow, or
+    nest with those of other sites. `renamed` are those that an alias replaces.
+
+    Raises InvalidInput or Conflict naming the instances where a peer cannot follow, or
     QuotaReached. The caller locked the organization before the site.
     """
     if same_networks(site.subnets, wanted):
@@ -97,7 +105,7 @@ def set_subnets(
     moving = [
         (peer, subnets)
         for peer in peers.select_related("instance", "site").order_by("instance__name", "instance_id")
-        if not same_networks(peer.subnets, subnets := _followed(peer, former, wanted))
+        if not same_networks(peer.subnets, subnets := _followed(peer, former, wanted, renamed or {}))
     ]
     _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
@@ -121,10 +129,11 @@ def _with(subnets: Sequence[str], more: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*subnets, *more]))
 
 
-def _followed(peer: Peer, former: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def _followed(peer: Peer, former: Sequence[str], wanted: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
     """The subnets that a peer advertises after its site changed from the former to the wanted ones."""
     removed = set(former) - set(wanted)
-    lan = wanted if follows(peer, former) else [text for text in lan_of(peer.subnets) if text not in removed]
+    part = (renamed.get(text, text) for text in lan_of(peer.subnets))
+    lan = wanted if follows(peer, former) else [text for text in part if text not in removed]
     return [*lan, *(text for text in peer.subnets if is_broad(parse_network(text)))]
 
 

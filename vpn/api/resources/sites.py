@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +22,7 @@ from vpn.api.protocol.etag import unless_changed
 from vpn.api.protocol.idempotency import idempotent
 from vpn.api.protocol.paging import Page, page_of, slice_of
 from vpn.api.protocol.plans import plan_of, wants_plan
+from vpn.api.schemas.alias import alias_texts
 from vpn.api.schemas.plan import PlanOut
 from vpn.api.schemas.site import SiteChange, SiteCreate, SiteOut, SubnetOut, show_site
 from vpn.models import Site
@@ -52,7 +54,8 @@ def post_site(request: HttpRequest) -> HttpResponse:
     """
     member = member_of(request)
     require_admin(member)
-    create = partial(create_site, member.organization, by=member.principal, **read(request, SiteCreate).model_dump())
+    values = _with_aliases(read(request, SiteCreate).model_dump())
+    create = partial(create_site, member.organization, by=member.principal, **values)
     if wants_plan(request):
         return plan_of(request, preview(create))
     return one(show_site(create()), status=201)
@@ -77,7 +80,7 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     """
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
-        changes = read_change(request, SiteChange, show_site(site))
+        changes = _with_aliases(read_change(request, SiteChange, show_site(site)))
         with noted(changes.pop("note", "")):
             if not wants_plan(request):
                 return one(show_site(update_site(site, by=member.principal, **changes) if changes else site))
@@ -106,3 +109,10 @@ def list_subnets(request: HttpRequest, site_id: UUID, page: Query[Page]) -> Http
     """The networks of a site's LAN: declared by a person, or reported by its router."""
     subnets, link = slice_of(request, get_site(member_of(request), site_id).subnets, page)
     return many(SubnetOut, [SubnetOut(subnet=subnet, source="declared") for subnet in subnets], link)
+
+
+def _with_aliases(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a body as actions take them."""
+    if "alias" in values:
+        values["alias"] = alias_texts(values["alias"])
+    return values

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vpn.api.schemas.alias import AliasOut
 from vpn.api.schemas.base import Days, Flag, In, Moment, Out, Text
 from vpn.choices import KeyCustody, OutdatedReason, PeerType, ProfileState
 from vpn.models import Instance, Peer, PeerObservation
@@ -90,6 +91,7 @@ class PeerOut(Out):
     site_id: UUID | None
     device: str
     subnets: list[str]
+    alias: list[AliasOut] = Field(description="Those among `subnets` that stand for a LAN; set on the site.")
     route_all: bool
     is_exit: bool = Field(description="Of a site: clients may choose it as their way to the internet.")
     exit_site_id: UUID | None = Field(description="Of a client: the site through which it reaches the internet.")
@@ -166,6 +168,7 @@ def values_of(
         "site_id": peer.site_id,
         "device": peer.device,
         "subnets": peer.subnets,
+        "alias": [{"lan": str(alias.lan), "subnet": str(alias.subnet)} for alias in peer.aliases],
         "route_all": peer.route_all,
         "is_exit": bool(peer.is_exit),
         "exit_site_id": peer.exit_site_id,

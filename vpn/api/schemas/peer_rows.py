@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from vpn.addressing.aliases import Alias, aliases_among
 from vpn.api.schemas.peer import values_of
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Instance
@@ -20,6 +21,7 @@ class RouterRow(NamedTuple):
 
     platform: str
     platform_version: str
+    alias: list[str] | None
 
 
 class PeerRow(NamedTuple):
@@ -50,6 +52,7 @@ class PeerRow(NamedTuple):
     member_is_active: bool | None
     platform: str | None
     platform_version: str | None
+    site_alias: list[str] | None
     seen_key: str | None
     last_handshake: datetime | None
     connected_from: datetime | None
@@ -68,11 +71,16 @@ class PeerRow(NamedTuple):
         return self.protocol == Protocol.OPENVPN
 
     @property
+    def aliases(self) -> tuple[Alias, ...]:
+        """As Peer.aliases."""
+        return aliases_among(self.subnets, self.site_alias) if self.site_alias else ()
+
+    @property
     def router(self) -> RouterRow | None:
         """A site's router, on which its profile depends."""
         if self.platform is None or self.platform_version is None:
             return None
-        return RouterRow(self.platform, self.platform_version)
+        return RouterRow(self.platform, self.platform_version, self.site_alias)
 
 
 _PATHS: Final = {
@@ -80,6 +88,7 @@ _PATHS: Final = {
     "member_is_active": "member__user__is_active",
     "platform": "site__platform",
     "platform_version": "site__platform_version",
+    "site_alias": "site__alias",
     "seen_key": "observation__public_key",
 } | {
     name: f"observation__{name}"

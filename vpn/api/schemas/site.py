@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vpn.addressing.aliases import parse_alias
+from vpn.api.schemas.alias import AliasIn, AliasOut
 from vpn.api.schemas.base import Flag, In, Out, Text
 from vpn.choices import Platform
 from vpn.models import Site
@@ -27,6 +29,11 @@ class SiteCreate(In):
     latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     subnets: list[Text] = Field([], description="Networks of the LAN, such as 10.1.0.0/24 or fd10:1::/64.")
+    alias: list[AliasIn] = Field(
+        [],
+        description="For a LAN that another site has, too: the subnet that stands for it, and takes its place in "
+        "`subnets`. The site's router translates one to one.",
+    )
 
 
 class SiteChange(SiteCreate):
@@ -53,6 +60,7 @@ class SiteOut(Out):
     latitude: float | None
     longitude: float | None
     subnets: list[str]
+    alias: list[AliasOut]
     last_check_in: datetime | None
     created_at: datetime
 
@@ -66,4 +74,6 @@ class SubnetOut(Out):
 
 def show_site(site: Site) -> SiteOut:
     """The representation."""
-    return SiteOut.model_validate({name: getattr(site, name) for name in SiteOut.model_fields})
+    values = {name: getattr(site, name) for name in SiteOut.model_fields if name != "alias"}
+    alias = [AliasOut.of(parse_alias(text)) for text in site.alias or ()]
+    return SiteOut.model_validate(values | {"alias": alias})

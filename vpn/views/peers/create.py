@@ -25,8 +25,10 @@ from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.peers.use import refuse_more_days
 from vpn.actions.revisions.notes import noted
-from vpn.actions.sites.site import create_site
+from vpn.actions.sites.aliases import proposed_aliases
+from vpn.actions.sites.site import create_site, update_site
 from vpn.addressing.networks import is_broad
+from vpn.constants import SUBNET_OVERLAP
 from vpn.forms.fields import listed
 from vpn.forms.note import note_of
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
@@ -71,7 +73,7 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_search:
         return show_search(request, "vpn/peers/create_site.html", context, form)
     if is_preview(request):
-        refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
+        refuse = partial(_refuse, instance, form)
         change = partial(_connect_site, member, instance, form)
         name = request.POST.get("site_name", "").strip()
         return show_preview(request, "vpn/peers/create_site.html", context, form, change, refuse=refuse, new_site=name)
@@ -107,8 +109,16 @@ def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm
     try:
         return _connect_site(member, instance, form)
     except (Conflict, InvalidInput) as refusal:
-        show_refusal(form, refusal, shown_as=_SITE_FIELDS)
+        _refuse(instance, form, refusal)
         return None
+
+
+def _refuse(instance: Instance, form: SitePeerForm, refusal: Conflict | InvalidInput) -> None:
+    """Show a refusal; where another site has a subnet, with an alias for it."""
+    subnets, site = form.cleaned_data["subnets"], form.cleaned_data["site_id"]
+    show_refusal(form, refusal, shown_as=_SITE_FIELDS)
+    if form.has_error("subnets", SUBNET_OVERLAP):
+        form.offer_aliases(proposed_aliases(site or instance, subnets or site.subnets, [instance]))
 
 
 def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
@@ -118,13 +128,22 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
         return create_site_peer(
             instance,
             by=member.principal,
-            site=values["site_id"] or _create_site(member, values),
+            site=_with_aliases(member, values) or _create_site(member, values),
             subnets=values["subnets"],
             protocol=values["protocol"],
             confirm_broad_routes=values["confirm_broad_routes"],
             expires_at=values["expires_at"],
             unused_days=values["unused_days"],
         )
+
+
+def _with_aliases(member: Membership, values: dict[str, Any]) -> Site | None:
+    """The chosen site, with the aliases of the form in addition to its own."""
+    site: Site | None = values["site_id"]
+    if site is None or not values["alias"]:
+        return site
+    aliases = list(dict.fromkeys([*(site.alias or ()), *values["alias"]]))
+    return update_site(site, by=member.principal, alias=aliases)
 
 
 def _create_site(member: Membership, values: dict[str, Any]) -> Site:
@@ -138,6 +157,7 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
         platform_version=values["site_platform_version"],
         place=values["site_place"],
         subnets=lan,
+        alias=values["alias"],
     )
 
 

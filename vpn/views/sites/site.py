@@ -24,10 +24,12 @@ from portal.searching import as_typed, with_words
 from vpn.access import get_site, instances_of, sites_of
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.revisions.notes import noted
+from vpn.actions.sites.aliases import proposed_aliases
 from vpn.actions.sites.site import create_site, delete_site, update_site
 from vpn.actions.sites.subnets import lan_of
 from vpn.actions.unchanged import same_networks
 from vpn.choices import InstanceState, Protocol
+from vpn.constants import SUBNET_OVERLAP
 from vpn.forms.note import NOTE, note_of
 from vpn.forms.site import FIELDS, SiteForm, site_form
 from vpn.models import Instance, Peer, Site
@@ -119,7 +121,7 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
         "may_change": member.is_admin,
     }
     if is_preview(request):
-        refuse = partial(show_refusal, form)
+        refuse = partial(_refuse, found, form)
         notes: list[str] = []
         change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form, member.principal))
         return show_preview(request, "vpn/sites/page.html", context, form, change, refuse=refuse, notes=notes)
@@ -192,6 +194,15 @@ def _update(found: Site, form: SiteForm, by: Principal) -> bool:
     try:
         _change(found, form, by)
     except (Conflict, InvalidInput) as refusal:
-        show_refusal(form, refusal)
+        _refuse(found, form, refusal)
         return False
     return True
+
+
+def _refuse(found: Site, form: SiteForm, refusal: Conflict | InvalidInput) -> None:
+    """Show a refusal; where another site has a subnet, with an alias for it."""
+    subnets = form.cleaned_data["subnets"]
+    show_refusal(form, refusal)
+    if form.has_error("subnets", SUBNET_OVERLAP):
+        instances = Instance.objects.filter(peers__site=found)
+        form.offer_aliases(proposed_aliases(found, subnets, instances))
