@@ -240,6 +240,12 @@ class Peer(models.Model):
         return self.key_custody == KeyCustody.DEVICE
 
     @property
+    def has_enrolled_router(self) -> bool:
+        """Does its router fetch its configuration itself? No query; False where the router was not read with it."""
+        relation: Any = self._meta.get_field("router")
+        return relation.is_cached(self) and (found := relation.get_cached_value(self)) is not None and found.is_enrolled
+
+    @property
     def seen(self) -> PeerObservation:
         """What the hub last reported about the peer with its present key; blank if nothing. Not to be saved."""
         try:

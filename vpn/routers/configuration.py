@@ -13,7 +13,6 @@ from django.conf import settings
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.models import Instance, Peer
 from vpn.profiles.known import known_digests
-from vpn.profiles.linux import MARK
 from vpn.profiles.names import tag_of_peer
 from vpn.profiles.peer import carried_name, profile_of, resolver_of
 from vpn.profiles.router import (
@@ -73,8 +72,6 @@ def configuration_of(peer: Peer) -> str:
         f"metric {metric_of(tag)}",
         f"hub {resolver_of(peer.instance)[0]}",
     ]
-    if any(not network.prefixlen for network in routes):
-        lines.append(f"mark {MARK}")
     lines += [f"address {address}" for address in interface_addresses(profile.addresses)]
     lines += [f"route {network}" for network in routes]
     return "\n".join([*lines, *_for_wg(profile, routes), END]) + "\n"

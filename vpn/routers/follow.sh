@@ -128,8 +128,6 @@ apply() {
     {
         echo "[Interface]"
         printf 'PrivateKey = %s\n' "$(cat "$home/key")"
-        mark=$(value mark "$1")
-        echo "FwMark = ${mark:-0}"
         sed -n '/^\[Peer\]/,$p' "$1"
     } >"$RUN/$device.conf"
     if [ "$(session_of "$1")" != "$(session_of "$home/applied")" ]; then
@@ -168,53 +166,25 @@ set_addresses() {
 
 set_routes() {
     wanted=$(values route "$1")
-    mark=$(value mark "$1")
     metric=$(value metric "$1")
-    table=${mark:-main}
     for network in $wanted; do
-        ip "$(family "$network")" route replace "$network" dev "$device" metric "$metric" table "$table" || return 1
+        ip "$(family "$network")" route replace "$network" dev "$device" metric "$metric" || return 1
     done
-    for family in -4 -6; do
-        drop_routes "$family" "$table"
-        [ -n "$mark" ] || [ "$(value mark "$home/applied")" = "" ] ||
-            ip "$family" route flush dev "$device" table "$(value mark "$home/applied")" 2>/dev/null
-        set_rules "$family" "$mark"
-    done
+    drop_routes -4 32
+    drop_routes -6 128
 }
 
 family() {
     case $1 in *:*) echo -6 ;; *) echo -4 ;; esac
 }
 
-# Withdrawn routes go. In the main table as well, where the former configuration may have had them.
+# Withdrawn routes go. ip(8) shows a single address without its prefix length.
 drop_routes() {
-    for each in main $([ "$2" = main ] || echo "$2"); do
-        ip "$1" route show dev "$device" table "$each" 2>/dev/null | while read -r network rest; do
-            case $rest in *"proto kernel"*) continue ;; esac
-            case $network in
-                default) [ "$1" = -4 ] && full=0.0.0.0/0 || full=::/0 ;;
-                */*) full=$network ;;
-                *) [ "$1" = -4 ] && full=$network/32 || full=$network/128 ;;
-            esac
-            [ "$each" = "$2" ] && echo "$wanted" | grep -qxF "$full" ||
-                ip "$1" route del "$network" dev "$device" table "$each"
-        done
+    ip "$1" route show dev "$device" 2>/dev/null | while read -r network rest; do
+        case $rest in *"proto kernel"*) continue ;; esac
+        case $network in */*) full=$network ;; *) full=$network/$2 ;; esac
+        echo "$wanted" | grep -qxF "$full" || ip "$1" route del "$network" dev "$device"
     done
-    return 0
-}
-
-# A default route into the tunnel leaves the tunnel's own packets out, as wg-quick(8) does it.
-set_rules() {
-    former=$(value mark "$home/applied")
-    if [ -n "$2" ]; then
-        ip "$1" rule show | grep -q "^32000:.*suppress_prefixlength 0" ||
-            ip "$1" rule add table main suppress_prefixlength 0 priority 32000
-        ip "$1" rule show | grep -q "^32001:.*not from all fwmark" ||
-            ip "$1" rule add not fwmark "$2" table "$2" priority 32001
-    elif [ -n "$former" ]; then
-        ip "$1" rule del table main suppress_prefixlength 0 priority 32000 2>/dev/null
-        ip "$1" rule del not fwmark "$former" table "$former" priority 32001 2>/dev/null
-    fi
     return 0
 }
 
@@ -411,10 +381,6 @@ unschedule() {
 }
 
 end() {
-    if [ -n "$(value mark "$home/applied")" ]; then
-        set_rules -4 ""
-        set_rules -6 ""
-    fi
     ip link delete dev "$device" 2>/dev/null
     unschedule
     rm -rf "$home"

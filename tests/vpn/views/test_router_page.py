@@ -63,7 +63,9 @@ def test_the_page_says_how_the_router_is(admin_browser: Client, site_peer: Peer)
     former = router.applied
     update_instance(site_peer.instance, pushed_routes=["198.51.100.0/24"], by=BY)
     settle(site_peer.instance)
-    assert "Update under way" in page_of(admin_browser, site_peer)
+    page = page_of(admin_browser, site_peer)
+    assert "Update under way" in page
+    assert "Its router fetches changes itself" in page
     failed = words_of(router.check_in())["fingerprint"]
     router.applied = former
     router.check_in(rolled_back={"fingerprint": failed, "why": "no-handshake"})

@@ -187,6 +187,8 @@ def _not_known(hub: HubSide) -> Condition:
 
 
 def _fetch_advice(peer: Peer) -> str:
+    if peer.has_enrolled_router:
+        return _("Its router has enrolled and fetches its configuration itself.")
     if peer.is_site:
         return _("Fetch the profile and import it on the site's router.")
     if peer.key_custody == KeyCustody.DEVICE:

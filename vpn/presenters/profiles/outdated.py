@@ -62,6 +62,8 @@ def has_former_keys(peer: Peer) -> bool:
 
 def remedy_of(peer: Peer) -> str:
     """What to do about an outdated profile, in a sentence."""
+    if peer.has_enrolled_router and not peer.is_openvpn:
+        return _("Its router fetches changes itself; its state is under “Router”.")
     if not peer.has_profile:
         return _("Renew its keys, since the portal no longer has them, and fetch the new profile.")
     if peer.key_custody == KeyCustody.DEVICE:

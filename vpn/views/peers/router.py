@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -44,6 +45,7 @@ def peer_enrol(request: HttpRequest, pk: UUID) -> HttpResponse:
         "peer": peer,
         "instance": peer.instance,
         "lines": enrolment_lines(token),
+        "is_secure": settings.PUBLIC_URL.startswith("https:"),
         "until": timezone.now() + ENROLMENT_TTL,
     }
     return never_stored(render(request, "vpn/peers/enrol.html", context))
