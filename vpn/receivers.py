@@ -23,7 +23,7 @@ from portal.signals import (
     membership_renamed,
 )
 from vpn import doorbell
-from vpn.actions.firewall.rules import forget_end, instances_naming, lock_instances, naming
+from vpn.actions.firewall.rules import forget_end, instances_naming, lock_instances, managed_from, naming
 from vpn.actions.peers.admission import reconsider_peers
 from vpn.actions.peers.labels import rename_member
 from vpn.actions.peers.peer import delete_peer
@@ -97,6 +97,12 @@ def keep_named_group(group: Group, **kwargs: Any) -> None:
     lock_instances(group.organization_id)
     naming_it = Instance.objects.filter(pk__in=instances_naming(f"group:{group.pk}"))
     names = sorted(naming_it.values_list("name", flat=True))
+    if names and managed_from(f"group:{group.pk}").exists():
+        raise Conflict(
+            _("%(group)s may manage routers of %(instances)s.") % {"instances": ", ".join(names), "group": group.name},
+            code="group-in-use",
+            next_step=_("Remove it from the management of routers, and the rules that name it, first."),
+        )
     if names:
         raise Conflict(
             _("Firewall rules of %(instances)s name %(group)s.") % {"instances": ", ".join(names), "group": group.name},

@@ -24,6 +24,8 @@ SETTINGS: Final = {
     "domains": gettext_lazy("domains"),
     "dns_custom": gettext_lazy("DNS records"),
     "firewall_policy": gettext_lazy("policy between peers"),
+    "management_services": gettext_lazy("services for managing routers"),
+    "management_sources": gettext_lazy("who may manage routers"),
 }
 
 

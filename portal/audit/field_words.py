@@ -79,6 +79,8 @@ NAMES: Final = frozenset(
         gettext_noop("mail attribute"),
         gettext_noop("mapping"),
         gettext_noop("may join"),
+        gettext_noop("management services"),
+        gettext_noop("management sources"),
         gettext_noop("members add devices"),
         gettext_noop("message"),
         gettext_noop("model"),

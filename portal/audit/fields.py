@@ -24,7 +24,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "group": ("name", "external_id", "provisioned_since"),
     "instance": (
         "name", "hostname", "region_id", "mtu", "pool_v4", "pushed_routes", "public_dns", "split_dns", "domains",
-        "firewall_policy", "members_add_devices",
+        "firewall_policy", "management_services", "management_sources", "members_add_devices",
     ),
     "member": (
         "user.email", "user.name", "role", "state", "invited_until", "most_devices", "directory_name", "external_id",

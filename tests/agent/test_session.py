@@ -53,7 +53,12 @@ def test_each_report_says_which_agent_wrote_it(host: Host, monkeypatch: pytest.M
     report = HubReport(made.HUB, 1, 1, "", alive=True, observed_at=0.0)
     monkeypatch.setattr(session_module, "status", lambda *_: report)
     said = answer(host, {"command": "status", "hub": made.HUB})["report"]
-    assert said == {**report.document(), "agent": agent_version(), "schema": SCHEMA, "features": ["trial"]}
+    assert said == {
+        **report.document(),
+        "agent": agent_version(),
+        "schema": SCHEMA,
+        "features": ["trial", "router-tag"],
+    }
 
 
 def test_one_request_reports_on_many_hubs_until_its_time_is_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

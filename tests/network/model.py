@@ -18,6 +18,7 @@ from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
 from tests.lab.probing import OPEN, Probers, Question
 from vpn.reach.first_packet import Reach
 from vpn.wire.documents import RuleDocument
+from vpn.wire.rules import ROUTERS
 from vpn.wire.spec import parse_spec
 
 WEB, DATA, MAIL = 1080, 5432, 25
@@ -76,7 +77,11 @@ class Example:
 
 
 _ends = st.one_of(
-    st.just("any"), st.sampled_from(USERS), st.sampled_from(SITES), st.sampled_from(GROUPS), st.sampled_from(NETWORKS)
+    st.sampled_from(("any", ROUTERS)),
+    st.sampled_from(USERS),
+    st.sampled_from(SITES),
+    st.sampled_from(GROUPS),
+    st.sampled_from(NETWORKS),
 )
 
 
@@ -140,7 +145,9 @@ class Model:
             subnets = (*self.lans[peer_id], *self.shape.subnets[site])
             if isinstance(device, Device):
                 subnets += tuple(network for network in example.subnets[site] if network not in taken)
-            self.hub.devices[peer_id] = dataclasses.replace(device, subnets=subnets, tags=_only((SITES[site],), named))
+            self.hub.devices[peer_id] = dataclasses.replace(
+                device, subnets=subnets, tags=_only((ROUTERS, SITES[site]), named)
+            )
         self.hub.rules, self.hub.forwarding = example.rules, example.policy
         self.hub.apply_next()
 
@@ -184,6 +191,8 @@ class Model:
                 lan, shared = self.sites[site].lan, self.shared[site]
                 for address in (lan.v4, lan.v6):
                     yield lan.name, address, peer_id
+                for address in (device.v4, device.v6):
+                    yield self.sites[site].router.name, address, peer_id
                 for address in (SHARED_V4[site], SHARED_V6[site]):
                     yield shared.name, address, peer_id
         for address in (OUTSIDE_V4, OUTSIDE_V6):
@@ -227,6 +236,8 @@ def connect(lab: Lab, agent: Agent, shape: Shape) -> Model:
     model.probers.add(lab.outside, [OUTSIDE_V4, OUTSIDE_V6])
     for client, peer_id in zip(model.clients, model.ids, strict=False):
         model.probers.add(client, [hub.devices[peer_id].v4, hub.devices[peer_id].v6])
+    for site, peer_id in zip(model.sites, model.ids[len(model.clients) :], strict=True):
+        model.probers.add(site.router, [hub.devices[peer_id].v4, hub.devices[peer_id].v6])
     for site, shared in zip(model.sites, model.shared, strict=True):
         model.probers.add(site.lan, [site.lan.v4, site.lan.v6])
         model.probers.add(shared, [*SHARED_V4, *SHARED_V6])

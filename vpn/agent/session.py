@@ -24,13 +24,14 @@ from vpn.wire.forwarding import parse_forwarding, parse_greeting
 from vpn.wire.identity import SCHEMA, parse_hub, parse_version
 from vpn.wire.lease import Moment, parse_lease
 from vpn.wire.report import HubReport
+from vpn.wire.rules import FEATURE as ROUTER_TAG
 from vpn.wire.spec import parse_spec
 from vpn.wire.trial import FEATURE
 from vpn.wire.version import agent_version
 
 # Read at the start: the files may later be replaced by those of another version.
 _VERSION = agent_version()
-_FEATURES = (FEATURE,)
+_FEATURES = (FEATURE, ROUTER_TAG)
 Result = TypeVar("Result")
 
 

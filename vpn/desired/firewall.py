@@ -8,7 +8,9 @@ from uuid import UUID
 
 from portal.models import Group
 from vpn.models import Instance, Peer, RuleRow, RuleValues
+from vpn.router_services import management_rules
 from vpn.wire.documents import RuleDocument
+from vpn.wire.rules import ROUTERS
 
 _TAGS = ("site:", "user:", "group:")
 _GROUP = "group:"
@@ -16,8 +18,13 @@ _FEW = 500
 
 
 def rules_of(instance: Instance) -> list[RuleDocument]:
-    """The instance's rules, in order; one query."""
-    return [document_of_rule(row.pk, row.values) for row in RuleRow.all_of(instance)]
+    """The instance's rules, in order, after those for the management of routers; one query."""
+    return [*managing_rules(instance), *(document_of_rule(row.pk, row.values) for row in RuleRow.all_of(instance))]
+
+
+def managing_rules(instance: Instance) -> list[RuleDocument]:
+    """The generated rules by which routers are managed; they come before the instance's own."""
+    return management_rules(instance.management_services, instance.management_sources)
 
 
 def document_of_rule(pk: UUID, rule: RuleValues) -> RuleDocument:
@@ -61,7 +68,7 @@ class Tags:
     ) -> None:
         ends = {end for rule in rules for end in (rule["source"], rule["destination"])}
         self._groups: Mapping[UUID, Collection[str]]
-        self._named = {end for end in ends if end.startswith(_TAGS)}
+        self._named = {end for end in ends if end.startswith(_TAGS) or end == ROUTERS}
         if groups is not None:
             self._groups = groups
             return
@@ -77,7 +84,7 @@ class Tags:
     def of_owner(self, site_id: UUID | None, member_id: UUID | None) -> list[str]:
         """The tags of the peers of a site or a member, sorted."""
         if site_id is not None:
-            own = [f"site:{site_id}"]
+            own = [f"site:{site_id}", ROUTERS]
         elif member_id is not None:
             own = [f"user:{member_id}", *self._groups.get(member_id, ())]
         else:

@@ -10,6 +10,7 @@ from vpn.desired.firewall import document_of_rule
 from vpn.desired.ways import opened_behind
 from vpn.models import Instance
 from vpn.models.trial import running_trial
+from vpn.router_services import management_rules
 from vpn.wire.documents import RuleDocument, TrialDocument
 
 
@@ -27,7 +28,10 @@ def trial_of(instance: Instance) -> TrialDocument | None:
         "former": {
             "forwarding": trial.former["firewall_policy"],
             # A rule may name what was deleted since: then it matches nothing.
-            "rules": [document_of_rule(pk, values) for pk, values in trial.rules],
+            "rules": [
+                *management_rules(trial.former_services, trial.former_sources),
+                *(document_of_rule(pk, values) for pk, values in trial.rules),
+            ],
             "pushed_routes": before.pushed_routes,
             "networks": opened_behind(before) if has_server else [],
         },

@@ -6,6 +6,7 @@ An action checks the rules; the form shows each fault beside its field.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Final, cast
 
 from django import forms
@@ -14,36 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from portal.figures import grouped
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
-from vpn.forms.rule_ends import ANYTHING, Ends
+from vpn.forms.end_field import EndField
+from vpn.forms.management import ManagementForm, management_words
+from vpn.forms.rule_ends import Ends
 from vpn.forms.table import RowForm, TableForm
 from vpn.models import Instance
 
 PREFIX: Final = "firewall"
 FIELDS: Final = ("name", "action", "protocol", "port", "source", "destination")
-
-
-class EndField(forms.CharField):
-    """One end of a rule: a name, a network, or any form that the API accepts. The row sets `ends`."""
-
-    ends: Ends
-
-    def __init__(self) -> None:
-        attrs: dict[str, Any] = {
-            "list": "rule-ends",
-            "autocomplete": "off",
-            "spellcheck": "false",
-            "autocapitalize": "off",
-        }
-        attrs["placeholder"] = _(ANYTHING)
-        super().__init__(required=False, widget=CheapInput(attrs))
-
-    def prepare_value(self, value: Any) -> str:
-        """The end in words."""
-        return self.ends.words(str(value or ""))
-
-    def clean(self, value: Any) -> str:
-        """The end in the form of a rule."""
-        return self.ends.value(super().clean(value))
 
 
 class RuleForm(RowForm):
@@ -80,8 +59,8 @@ class RuleForm(RowForm):
         self.hits = hits
 
 
-class FirewallForm(TableForm):
-    """The policy, and in `rows` a form for each rule."""
+class FirewallForm(ManagementForm, TableForm):
+    """The policy, the management of routers, and in `rows` a form for each rule."""
 
     row = RuleForm
     new_row_values = {"action": RuleAction.ACCEPT.value, "protocol": RuleProtocol.ANY.value}
@@ -91,13 +70,21 @@ class FirewallForm(TableForm):
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
         self.saved, self.ends = list(instance.firewall_rules.select_related("observation")), ends
         self._hits = {str(rule.pk): grouped(rule.hits) for rule in self.saved}
-        ends.know(end for rule in self.saved for end in (rule.source, rule.destination))
-        super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
+        ends.know(chain(instance.management_sources, *((rule.source, rule.destination) for rule in self.saved)))
+        names = ("firewall_policy", "management_services", "management_sources")
+        super().__init__(data, instance=instance, initial={name: getattr(instance, name) for name in names})
+        self.offer_management(ends)
 
     def state_of(self, instance: Instance) -> object:
-        """The policy and the rules."""
+        """The policy, the rules, and who may manage routers."""
         rules = self.saved if instance is self.instance else instance.firewall_rules.all()
-        return [instance.firewall_policy, [[getattr(rule, name) for name in FIELDS] for rule in rules]]
+        managing = [instance.management_services, instance.management_sources]
+        return [instance.firewall_policy, managing, [[getattr(rule, name) for name in FIELDS] for rule in rules]]
+
+    @property
+    def managing(self) -> str:
+        """Who may manage routers, as it is saved; "" if nobody may."""
+        return management_words(self.instance, self.ends)
 
     @property
     def chosen_policy(self) -> str:
@@ -142,7 +129,7 @@ class FirewallForm(TableForm):
     def changes(self) -> dict[str, Any]:
         """What differs from the stored values, as `update_instance` takes it; the form has to be valid."""
         rules = [_rule_of(row.cleaned_data) for row in self.filled()]
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = self.management_changes(self.instance)
         if rules != [{name: getattr(rule, name) for name in FIELDS} for rule in self.saved]:
             found["firewall"] = rules
         policy = self.cleaned_data["firewall_policy"] or self.instance.firewall_policy

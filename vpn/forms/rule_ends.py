@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from ipaddress import ip_interface
 from itertools import chain
@@ -108,6 +108,13 @@ class Ends:
         asked = asked.replace("(", " ").replace(")", " ")
         found = [kind.first(asked) for kind in self._kinds] if asked else self._first
         return [_(ANYTHING), *(end.label for ends in found for end in ends[:MOST_OPTIONS])]
+
+    def first_of(self, prefixes: Collection[str]) -> list[tuple[str, str]]:
+        """The values and words of the first ends of these kinds."""
+        kinds = zip(self._kinds, self._first, strict=True)
+        return [
+            (end.value, end.label) for kind, ends in kinds if kind.prefix in prefixes for end in ends[:MOST_OPTIONS]
+        ]
 
     @property
     def is_long(self) -> bool:

@@ -72,6 +72,11 @@ class Instance(models.Model):
     domains = models.JSONField(default=list, blank=True)
     firewall_policy = models.CharField(max_length=5, choices=FirewallPolicy.choices, default=FirewallPolicy.ALLOW)
 
+    # Who may reach the routers' own services at their tunnel addresses (vpn.router_services): `site:ID`, `group:ID`.
+    # Both are empty if nobody may.
+    management_services = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    management_sources = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
+
     # May members add devices for themselves? Not even the hub's firewall depends on it.
     members_add_devices = models.BooleanField(default=False, db_default=False)
 

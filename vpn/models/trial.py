@@ -27,7 +27,11 @@ class ChangeTrialQuerySet(models.QuerySet["ChangeTrial"]):
 
     def naming(self, end: str) -> list[ChangeTrial]:
         """The running trials whose former rules name this end, such as `group:ID`."""
-        return [one for one in self.running() if any(end in {row.source, row.destination} for row in one.rule_values)]
+        return [
+            one
+            for one in self.running()
+            if end in one.former_sources or any(end in {row.source, row.destination} for row in one.rule_values)
+        ]
 
 
 class ChangeTrial(models.Model):
@@ -41,7 +45,8 @@ class ChangeTrial(models.Model):
     instance = models.OneToOneField(Instance, on_delete=models.CASCADE, related_name="trial")
     state = models.CharField(max_length=8, choices=TrialState.choices, default=TrialState.RUNNING)
     seconds = models.PositiveIntegerField()
-    # `firewall_policy`, `pushed_routes`, and `firewall`: the id and the values of each rule.
+    # `firewall_policy`, `pushed_routes`, `management_services` and `management_sources` (absent in older rows), and
+    # `firewall`: the id and the values of each rule.
     former = models.JSONField()
     # What the change was (vpn.told; sentences in older rows), and who made it.
     changed = models.JSONField(default=list)
@@ -68,6 +73,16 @@ class ChangeTrial(models.Model):
         """The values of the former rules, in order."""
         return [values for _, values in self.rules]
 
+    @property
+    def former_services(self) -> list[str]:
+        """The services by which routers could be managed before."""
+        return list(self.former.get("management_services", ()))
+
+    @property
+    def former_sources(self) -> list[str]:
+        """Who could manage routers before."""
+        return list(self.former.get("management_sources", ()))
+
     def is_over(self, now: datetime | None = None) -> bool:
         """May the hub have returned to its former settings by now?"""
         return self.ends_at is not None and self.ends_at <= (now or timezone.now())
@@ -87,5 +102,7 @@ def former_settings(instance: Instance, rules: Sequence[RuleRow]) -> dict[str, A
     return {
         "firewall_policy": instance.firewall_policy,
         "pushed_routes": list(instance.pushed_routes),
+        "management_services": list(instance.management_services),
+        "management_sources": list(instance.management_sources),
         "firewall": [[str(row.pk), *row.values] for row in rules],
     }

@@ -26,6 +26,7 @@ from vpn.reach.fates import Fates
 from vpn.reach.idle import idle_rules
 from vpn.reach.listing import Line
 from vpn.reach.reachability import differences
+from vpn.wire.rules import ROUTERS
 
 # A plan names at most this many peers.
 MOST_NAMED = 200
@@ -177,7 +178,10 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS, *, 
         plan.cut.add("lines")
     if budget.is_exceeded and not (plan.fates.is_complete and plan.fates.counts):
         plan.cut.add("reach")
-    plan.idle_rules = idle_rules(before.hub, after.hub, principals, budget)
+    # The generated rules for managing routers come first, and have no number.
+    generated = sum(rule.destination == ROUTERS for rule in after.hub.rules)
+    numbers = idle_rules(before.hub, after.hub, principals, budget)
+    plan.idle_rules = [number - generated for number in numbers if number > generated]
     return plan
 
 

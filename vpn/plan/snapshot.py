@@ -16,12 +16,13 @@ from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
 from vpn.plan.delta import Record
 from vpn.plan.rows import Row, Rows, tags_of
+from vpn.profiles.management import managers_among
 from vpn.profiles.state import ProfileDigests, has_moved, profile_states
 from vpn.profiles.tunnel_routes import SiteSubnets
 from vpn.reach.hub import End, Hub
 from vpn.validators import parse_network
 from vpn.wire.parsing import Faults
-from vpn.wire.rules import parse_rules
+from vpn.wire.rules import ROUTERS, parse_rules
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ def snapshot(rows: Rows) -> Snapshot:
         for row in rows.peers.values()
         if row.is_admitted and not row.is_device
     )
+    if instance.management_sources:
+        sites.managers = managers_among(
+            instance, ((row.site, row.host, row.subnets) for row in rows.peers.values() if row.is_admitted)
+        )
     ways = _ways(instance, sites)
     hub = Hub(
         addresses=tuple(hub_addresses(instance)),
@@ -99,7 +104,8 @@ def _ways(instance: Instance, sites: SiteSubnets) -> dict[str, Way]:
 def end_of(instance: Instance, row: Row, tags: Tags) -> End:
     """A peer's row as the firewall sees it."""
     own = instance.own_networks(row.host)
-    return End((*own, *canonical_subnets(row.subnets)), tuple(tags.of_owner(row.site, row.member)))
+    found = tuple(tags.of_owner(row.site, row.member))
+    return End((*own, *canonical_subnets(row.subnets)), found, own if ROUTERS in found else ())
 
 
 def peer_of(row: Row) -> Peer:

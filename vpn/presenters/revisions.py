@@ -19,7 +19,8 @@ from vpn.models import Instance, Revision, RuleValues
 from vpn.presenters.activity.plan import PlanWords, words_of
 from vpn.revisions.comparing import Difference, Line, column_lines, record_lines, rule_pairs, site_lines
 from vpn.revisions.rows import lost_sites
-from vpn.revisions.sections import Document, document_of
+from vpn.revisions.sections import Document, document_of, names_of_ends
+from vpn.router_services import RouterService
 
 _SETTINGS: Final = {"name": gettext_lazy("Name"), "mtu": gettext_lazy("MTU"), "pool_v4": gettext_lazy("Pool")}
 _ROUTES: Final = {"pushed_routes": gettext_lazy("Pushed routes")}
@@ -29,6 +30,10 @@ _DNS: Final = {
     "split_dns": gettext_lazy("Servers of the domains"),
 }
 _POLICY: Final = {"firewall_policy": gettext_lazy("Between peers")}
+_MANAGEMENT: Final = {
+    "management_services": gettext_lazy("Services for managing routers"),
+    "management_sources": gettext_lazy("Who may manage routers"),
+}
 _KINDS: Final = {
     "site": gettext_lazy("site"),
     "group": gettext_lazy("group"),
@@ -65,7 +70,7 @@ def sections_of(before: Revision, after: Revision) -> list[Section]:
     return [
         Section(_("Routes"), [*_columns(sides, _ROUTES), *site_lines(*sides)]),
         Section(_("DNS"), [*_columns(sides, _DNS), *record_lines(*sides)]),
-        Section(_("Firewall"), [*_policy(sides), *_rules(*sides)]),
+        Section(_("Firewall"), [*_policy(sides), *_management(sides), *_rules(*sides)]),
         Section(_("Settings"), _columns(sides, _SETTINGS)),
     ]
 
@@ -97,6 +102,21 @@ def _policy(sides: tuple[Document, Document]) -> list[Line]:
     [line] = _columns(sides, _POLICY)
     labels = dict(FirewallPolicy.choices)
     return [line._replace(before=_labelled(line.before, labels), after=_labelled(line.after, labels))]
+
+
+def _management(sides: tuple[Document, Document]) -> list[Line]:
+    """Who may manage routers, by which services; nothing where nobody may in either revision."""
+    lines = [line for line in _columns(sides, _MANAGEMENT) if any((*line.before, *line.after))]
+    names = names_of_ends(end for line in lines for end in (*line.before, *line.after))
+    labels: dict[str, object] = dict(RouterService.choices)
+    return [
+        line._replace(before=_managing(line.before, labels, names), after=_managing(line.after, labels, names))
+        for line in lines
+    ]
+
+
+def _managing(values: Iterable[str], labels: Mapping[str, object], names: Mapping[str, str]) -> list[str]:
+    return [str(labels.get(value) or _end(value, names)) for value in values if value]
 
 
 def _labelled(values: Iterable[str], labels: Mapping[str, object]) -> list[str]:

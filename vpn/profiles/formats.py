@@ -55,7 +55,7 @@ def _of_router(peer: Peer, family: int | None, sites: SiteSubnets) -> dict[str, 
     if profile is None or peer.site is None:
         return {}
     files = {file.format: file for file in profile.files}
-    return files | {file.format: file for file in networkd.scripts(files, router_of(peer, peer.site))}
+    return files | {file.format: file for file in networkd.scripts(files, router_of(peer, peer.site, sites))}
 
 
 def _values(peer: Peer, plain: Rendered, family: int | None, sites: SiteSubnets) -> ProfileFile:

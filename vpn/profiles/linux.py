@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles import wireguard as wg
+from vpn.profiles.accepts import accept_step, accepts_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,
@@ -43,7 +44,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ProfileFile(f"{tag}.network", _network(profile, router), TEXT, _("For systemd-networkd: addresses and routes")),
         _forwarding(router),
     )
-    steps = [*_forwarding_steps(router), *_wireguard_steps(router)]
+    steps = [*_forwarding_steps(router), *_wireguard_steps(router), *_accept_step(router)]
     if profile.private_key is None:
         steps.insert(
             2,
@@ -116,7 +117,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         % {"tag": tag},
         commands=_started(f"/etc/openvpn/client/{tag}.conf", f"openvpn-client@{tag}"),
     )
-    return RouterProfile(files, (*_forwarding_steps(router), before, start))
+    return RouterProfile(files, (*_forwarding_steps(router), before, start, *_accept_step(router)))
 
 
 def _started(file: str, service: str) -> tuple[str, ...]:
@@ -151,6 +152,17 @@ def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
         commands=(f"sysctl -p /etc/sysctl.d/{file}",),
     )
     return keep, forward
+
+
+def _accept_step(router: SiteRouter) -> tuple[Step, ...]:
+    """The accepts for a firewall whose table and chain have their usual names."""
+    device = device_of(router)
+    commands = (
+        f'nft insert rule inet filter input iifname "{device}" {"ip" if each.version == 4 else "ip6"} saddr '
+        f"{{ {', '.join(each.networks)} }} {each.protocol} dport {{ {', '.join(each.ports)} }} accept"
+        for each in accepts_of(router.access)
+    )
+    return accept_step(router, device, *commands)
 
 
 def _key_path(tag: str) -> str:

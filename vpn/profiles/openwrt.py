@@ -19,6 +19,7 @@ from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.platforms.versions import version_of
 from vpn.profiles import openvpn as ovpn
+from vpn.profiles.accepts import ports_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,
@@ -37,6 +38,7 @@ from vpn.profiles.router import (
     with_device,
 )
 from vpn.profiles.wireguard import WireGuardProfile
+from vpn.router_services import RouterAccess
 
 # The longest name of a firewall zone, which is shorter than an interface's.
 ZONE_LENGTH = 11
@@ -44,6 +46,8 @@ ZONE_LENGTH = 11
 APK = (25, 12)
 # OpenVPN is a protocol of netifd from here on.
 NETIFD_OPENVPN = (26,)
+# The ends of the names of the rules for the router's management, by protocol.
+_MANAGED = {"tcp": "_manage", "udp": "_manage_udp"}
 _RESTART = "service network restart"
 
 _START_UNKNOWN = gettext_noop(
@@ -84,7 +88,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         *_gone(device),
         *_section("network", device, "interface", interface, addresses),
         *_section("network", f"{device}_hub", f"wireguard_{device}", hub, allowed),
-        *_firewall(device),
+        *_firewall(device, router.access),
     ]
     steps = [_install_step(router, "WireGuard", "wireguard-tools", "luci-proto-wireguard"), *_steps(router)]
     if profile.private_key is None:
@@ -110,7 +114,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     by_netifd = version_of(Platform.OPENWRT, router.version) >= NETIFD_OPENVPN
     # netifd adds a default route through the tunnel, whatever the hub pushes, unless `defaultroute` is 0.
     own = {"config": path, "defaultroute": "1" if profile.route_all else "0"}
-    lines = [*_gone(device), *_tunnel(device, own, by_netifd=by_netifd), *_firewall(device)]
+    lines = [*_gone(device), *_tunnel(device, own, by_netifd=by_netifd), *_firewall(device, router.access)]
     file = ProfileFile(
         f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, _("Profile for OpenVPN")
     )
@@ -224,7 +228,7 @@ def _gone(device: str) -> list[str]:
     # In earlier files the service had the interface's name, and later packages convert it to an interface.
     service = _service(device)
     network = [f"network.{device}", f"network.{device}_hub", f"network.{service}"]
-    firewall = [f"firewall.{device}{part}" for part in ("", "_in", "_out", "_ping")]
+    firewall = [f"firewall.{device}{part}" for part in ("", "_in", "_out", "_ping", *_MANAGED.values())]
     return [f"delete {name}" for name in (*network, *firewall, f"openvpn.{device}", f"openvpn.{service}")]
 
 
@@ -233,8 +237,8 @@ def zone_of(device: str) -> str:
     return "vpn_" + hashlib.sha256(device.encode()).hexdigest()[: ZONE_LENGTH - 4]
 
 
-def _firewall(device: str) -> list[str]:
-    # The hub decides which packets come through the tunnel; the router itself only answers pings.
+def _firewall(device: str, access: RouterAccess) -> list[str]:
+    # The hub decides which packets come through the tunnel; the router itself answers pings, and whoever may manage it.
     zone = zone_of(device)
     policy = {"name": zone, "input": "REJECT", "output": "ACCEPT", "forward": "ACCEPT", "masq": "0", "mtu_fix": "1"}
     ping = {"name": f"Ping from {zone}", "src": zone, "proto": "icmp", "family": "any", "target": "ACCEPT"}
@@ -243,4 +247,13 @@ def _firewall(device: str) -> list[str]:
         *_section("firewall", f"{device}_in", "forwarding", {"src": zone, "dest": "lan"}),
         *_section("firewall", f"{device}_out", "forwarding", {"src": "lan", "dest": zone}),
         *_section("firewall", f"{device}_ping", "rule", ping),
+        *(line for one in ports_of(access).items() if access for line in _managed(device, zone, access, *one)),
     ]
+
+
+def _managed(device: str, zone: str, access: RouterAccess, protocol: str, ports: tuple[str, ...]) -> list[str]:
+    """The rule by which the router is managed over one protocol."""
+    rule = {"name": f"Management from {zone}, {protocol}", "src": zone, "proto": protocol, "family": "any"}
+    rule |= {"dest_port": " ".join(ports), "target": "ACCEPT"}
+    sources = {"src_ip": [str(network) for network in access.networks]}
+    return _section("firewall", f"{device}{_MANAGED[protocol]}", "rule", rule, sources)

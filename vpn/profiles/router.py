@@ -17,6 +17,7 @@ from vpn.addressing.aliases import Alias
 from vpn.keys import decode_key
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import endpoint
+from vpn.router_services import NO_ACCESS, RouterAccess
 
 TEXT = "text/plain; charset=utf-8"
 LABEL_LENGTH = 60
@@ -50,6 +51,8 @@ class SiteRouter:
     version: str = ""
     tag: str = "vpn-portal"
     aliases: tuple[Alias, ...] = ()
+    # What it accepts through the tunnel for its own management.
+    access: RouterAccess = NO_ACCESS
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def openvpn(
         ("The certificates", _certificates(target, profile)),
         ("The client", [_client(target, profile)]),
         ("Routes", routes(target, fixed, target.tag)),
-        ("The firewall", firewall(target, target.tag, router.aliases)),
+        ("The firewall", firewall(target, target.tag, router.aliases, router.access)),
     )
     return scripts(target, install, profile.name)
 

@@ -20,7 +20,9 @@ from vpn.addressing.aliases import Alias
 from vpn.choices import Platform
 from vpn.platforms.kinds import Version
 from vpn.platforms.versions import version_of
+from vpn.profiles.accepts import accepts_of
 from vpn.profiles.router import Network, SiteRouter, label_of, networks, tag_of
+from vpn.router_services import NO_ACCESS, RouterAccess
 
 OLDEST: Version = (7, 12)
 OLDEST_6: Version = (6, 49)
@@ -152,11 +154,13 @@ def _acting(chain: str, actions: tuple[str, ...]) -> str:
     return f"dynamic=no and chain={quoted(chain)} and ({these})"
 
 
-def firewall(target: Target, interface: str, aliases: Iterable[Alias] = ()) -> list[str]:
+def firewall(
+    target: Target, interface: str, aliases: Iterable[Alias] = (), access: RouterAccess = NO_ACCESS
+) -> list[str]:
     """Accept the tunnel's traffic before the first rule that could drop it: the hub has filtered it already.
 
-    The router itself only answers pings. Packets into the tunnel keep their source address, but for those of a LAN
-    that has an alias.
+    The router itself answers pings, and connections by which it is managed. Packets into the tunnel keep their source
+    address, but for those of a LAN that has an alias.
     """
     lines = []
     for family in ("/ip",) if target.is_6 else ("/ip", "/ipv6"):
@@ -167,6 +171,7 @@ def firewall(target: Target, interface: str, aliases: Iterable[Alias] = ()) -> l
             ("forward", {"in_interface": quoted(interface)}),
             ("forward", {"out_interface": quoted(interface)}),
             ("input", {"in_interface": quoted(interface), "protocol": icmp}),
+            *(("input", one) for one in _managed(access, 4 if family == "/ip" else 6, interface)),
         ):
             rule = {"chain": chain, "action": "accept", **properties, "comment": target.comment("accept")}
             lines.append(add_before(menu, _acting(chain, _STOPS), **rule))
@@ -189,6 +194,21 @@ def _translation(target: Target, interface: str, aliases: Iterable[Alias]) -> li
             values = {"chain": chain, "action": "netmap", **rule, "comment": target.comment("alias")}
             lines.append(add_before(nat, _acting(chain, actions), **values))
     return lines
+
+
+def _managed(access: RouterAccess, version: int, interface: str) -> list[dict[str, str]]:
+    """The rules by which the router is managed, of one address family."""
+    return [
+        {
+            "in_interface": quoted(interface),
+            "protocol": word(each.protocol),
+            "dst_port": ",".join(map(word, each.ports)),
+            "src_address": word(network),
+        }
+        for each in accepts_of(access)
+        if each.version == version
+        for network in each.networks
+    ]
 
 
 def script(title: str, *sections: tuple[str, list[str]]) -> str:

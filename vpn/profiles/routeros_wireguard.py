@@ -55,7 +55,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ("The hub", [_peer(target, profile)]),
         ("The addresses", _addresses(target, profile)),
         ("Routes: RouterOS makes none from allowed addresses", _routes(target, profile, router)),
-        ("The firewall", firewall(target, target.tag, router.aliases)),
+        ("The firewall", firewall(target, target.tag, router.aliases, router.access)),
     )
     return scripts(target, install, profile.name, own_key=profile.private_key is None)
 

@@ -10,6 +10,7 @@ from vpn.profiles.names import tag_of_peer
 from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.router import RouterProfile, SiteRouter
 from vpn.profiles.routers import router_files
+from vpn.profiles.state import router_access
 from vpn.profiles.translation import with_translation
 from vpn.profiles.tunnel_routes import SiteSubnets, routes_of, site_subnets
 from vpn.validators import parse_network
@@ -29,7 +30,7 @@ def router_profile(peer: Peer, family: int | None = None, sites: SiteSubnets | N
     over_openvpn = peer.is_openvpn
     profile = openvpn_profile_of(peer, family=family) if over_openvpn else profile_of(peer, sites=sites, family=family)
     remote_networks = routes_of(peer, sites)
-    router, way = router_of(peer, peer.site), _exit_of(peer)
+    router, way = router_of(peer, peer.site, sites), _exit_of(peer)
     try:
         files = router_files(peer.site.platform, profile, router, remote_networks)
         if files is None:
@@ -50,7 +51,7 @@ def _exit_of(peer: Peer) -> Exit | None:
     return Exit(instance.network_v4, instance.network_v6, ended=not peer.is_exit)
 
 
-def router_of(peer: Peer, site: Site) -> SiteRouter:
+def router_of(peer: Peer, site: Site, sites: SiteSubnets) -> SiteRouter:
     """The router of a site peer, for its files: its LANs, and their aliases."""
     aliases = peer.aliases
     lans = {str(alias.subnet): str(alias.lan) for alias in aliases}
@@ -60,4 +61,5 @@ def router_of(peer: Peer, site: Site) -> SiteRouter:
         version=site.platform_version,
         tag=tag_of_peer(peer),
         aliases=aliases,
+        access=router_access(peer.instance, peer, site, sites),
     )

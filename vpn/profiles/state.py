@@ -14,8 +14,11 @@ from vpn.addressing.pools import FIRST_PEER_HOST
 from vpn.choices import OutdatedReason, PeerType, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
+from vpn.profiles.management import access_of, has_accepts
 from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.tunnel_routes import Advertising, SiteSubnets, own_networks_of, site_subnets
+from vpn.router_services import NO_ACCESS, RouterAccess
+from vpn.validators import parse_network
 
 # Where a stand-in without a key has it.
 _NO_KEY: Final = '"public_key":""'
@@ -24,7 +27,12 @@ _NO_KEY: Final = '"public_key":""'
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now, for a site with its router's platform and version."""
     digest = _configuration_digest(peer, sites)
-    return digest if peer.site is None else _with_router(digest, peer.site)
+    if peer.site is None:
+        return digest
+    if peer.instance.management_sources and sites is None:
+        sites = site_subnets(peer.instance)
+    access = router_access(peer.instance, peer, peer.site, SiteSubnets() if sites is None else sites)
+    return _with_access(_with_router(digest, peer.site), access)
 
 
 class Router(Protocol):
@@ -63,6 +71,20 @@ def is_digest(delivered: str, digest: str, router: Router | None) -> bool:
 def _with_router(digest: str, router: Router) -> str:
     aliases = "".join(f" {text}" for text in router.alias or ())
     return hashlib.sha256(f"{digest} {router.platform} {router.platform_version}{aliases}".encode()).hexdigest()
+
+
+def router_access(instance: Instance, peer: Compared, router: Router, sites: SiteSubnets) -> RouterAccess:
+    """What a site's router accepts for its management; one query for all routers of an instance where it is on."""
+    if not instance.management_sources or not has_accepts(router.platform):
+        return NO_ACCESS
+    own = {*own_networks_of(peer, sites), *map(parse_network, instance.own_networks(peer.host))}
+    return access_of(instance, sites, own)
+
+
+def _with_access(digest: str, access: RouterAccess) -> str:
+    """The digest with what the router accepts; the same where it accepts nothing."""
+    texts = (*(service.value for service in access.services), *map(str, access.networks))
+    return hashlib.sha256(f"{digest} accepts {' '.join(texts)}".encode()).hexdigest() if access else digest
 
 
 def _configuration_digest(peer: Peer, sites: SiteSubnets | None) -> str:
@@ -132,12 +154,22 @@ class ProfileDigests:
 
     def is_of(self, peer: Peer, delivered: str) -> bool:
         """Is this the digest of the peer's profile as it is now?"""
-        return is_digest(delivered, self._without_router(peer), peer.site)
+        return self.is_digest_of(peer, delivered, self._without_router(peer), peer.site)
+
+    def is_digest_of(self, peer: Compared, delivered: str, digest: str, router: Router | None) -> bool:
+        """As `is_digest`, for a peer, with what a site's router accepts for its management."""
+        access = NO_ACCESS if router is None else router_access(self._instance, peer, router, self.sites)
+        if router is None or not access:
+            return is_digest(delivered, digest, router)
+        return delivered == _with_access(_with_router(digest, router), access)
 
     def current(self, peer: Peer) -> str:
         """The same as `current_digest`."""
         digest = self._without_router(peer)
-        return digest if peer.site is None else _with_router(digest, peer.site)
+        if peer.site is None:
+            return digest
+        access = router_access(self._instance, peer, peer.site, self.sites)
+        return _with_access(_with_router(digest, peer.site), access)
 
     def _without_router(self, peer: Peer) -> str:
         return _configuration_digest(peer, self.sites) if peer.is_openvpn else self.of_wireguard(peer)

@@ -19,6 +19,8 @@ class SiteSubnets(dict[UUID, tuple[Network, ...]]):
     """The subnets of each of an instance's site peers, and the routes that follow from them, sorted once."""
 
     _split: SplitRoutes | None = None
+    # The networks from which routers are managed (vpn.profiles.management), once they are known.
+    managers: tuple[Network, ...] | None = None
 
     def split_routes(self, instance: Instance) -> SplitRoutes:
         """The routes through the split tunnels of the instance whose sites these are."""

@@ -16,6 +16,7 @@ from vpn import pki
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.platforms.versions import VYOS_NAMED_HUB, version_of
+from vpn.profiles.accepts import accept_step
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,
@@ -119,9 +120,9 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     lines += [line(*_route(syntax, network), syntax.next_hop, path[-1]) for network in routes]
     everything = len(routes) < len(profile.allowed_ips)
     if not syntax.key_by_name:
-        return _profile(router, profile.name, lines, everything=everything)
+        return _profile(router, profile.name, lines, interface=path[-1], everything=everything)
     file = ProfileFile(f"{tag}.key", f"{key}\n", TEXT, _("Private key of the interface"))
-    return _profile(router, profile.name, lines, (file,), (_key_step(tag),), everything=everything)
+    return _profile(router, profile.name, lines, (file,), (_key_step(tag),), interface=path[-1], everything=everything)
 
 
 def _key_directory(tag: str) -> str:
@@ -186,7 +187,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     before = Step(
         _("Copy %(tag)s.key to %(path)s first.") % {"tag": tag, "path": key_path}, commands=(f"chmod 600 {key_path}",)
     )
-    return _profile(router, profile.name, lines, (key,), (before,))
+    return _profile(router, profile.name, lines, (key,), (before,), interface=path[-1])
 
 
 def _host_option(host: str, router: SiteRouter) -> str:
@@ -251,6 +252,7 @@ def _profile(
     files: tuple[ProfileFile, ...] = (),
     before: tuple[Step, ...] = (),
     *,
+    interface: str,
     everything: bool = False,
 ) -> RouterProfile:
     tag, label, syntax, removal = tag_of(router), plain_label(name), _syntax_of(router), _removal(router)
@@ -265,7 +267,7 @@ def _profile(
             "site, they are those of VyOS 1.4 and newer. They take the place of an earlier tunnel of this site, over "
             "whichever protocol. Where the router has a firewall of its own, let the interface's traffic through it."
         )
-    steps = [*before, Step(paste % {"tag": tag})]
+    steps = [*before, Step(paste % {"tag": tag}), *accept_step(router, interface)]
     if everything:
         steps.append(
             Step(_("The hub takes all traffic, but no default route is set: decide on the router what shall go there."))

@@ -120,7 +120,8 @@ class Reach:
         if unreachable or any(self._never.around(version, address)):
             return NOWHERE
         kind = kind_of(owner)
-        tags = self.hub.peers[owner].tags if owner is not None and kind is Kind.PEER else ()
+        peer = self.hub.peers[owner] if owner is not None and kind is Kind.PEER else None
+        tags = peer.tags_at(version, address) if peer is not None else ()
         return Place(
             kind,
             self.book.sources.tagged(tags) | self.book.sources.around(version, address),

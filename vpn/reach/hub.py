@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import Self
 
+from vpn.wire.intervals import address_of
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
-from vpn.wire.rules import Rule
+from vpn.wire.rules import ROUTERS, Rule
 from vpn.wire.spec import ALLOW, HubSpec
 
 # The owner of pool addresses that are not assigned to a peer.
@@ -21,10 +22,22 @@ PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))
 
 @dataclass(frozen=True)
 class End:
-    """A peer as the firewall sees it: its own networks, and its tags in rules."""
+    """A peer as the firewall sees it: its own networks, and its tags in rules.
+
+    `hosts` are its own addresses among the networks; they are needed only with the tag `routers`.
+    """
 
     networks: tuple[str, ...]
     tags: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    def tags_at(self, version: int, address: int) -> tuple[str, ...]:
+        """Return the tags of one of its addresses: `routers` stands for its own addresses alone."""
+        if ROUTERS not in self.tags:
+            return self.tags
+        if any(address_of(host.partition("/")[0]) == (version, address) for host in self.hosts):
+            return self.tags
+        return tuple(tag for tag in self.tags if tag != ROUTERS)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,9 @@ class Hub:
     @classmethod
     def of(cls, spec: HubSpec) -> Self:
         """Return the hub of a spec."""
-        ends = {peer_id: End(peer.networks, peer.tags) for peer_id, peer in spec.peers.items()}
+        ends = {
+            peer_id: End(peer.networks, peer.tags, peer.hosts if ROUTERS in peer.tags else ())
+            for peer_id, peer in spec.peers.items()
+        }
         server = spec.server
         return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW, server.networks, server.addresses)

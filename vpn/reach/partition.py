@@ -80,9 +80,8 @@ class Survey:
         """Return the addresses of each owner, without those that can neither send nor be reached on both sides."""
         found: Ownerships = {}
         for span, around, marks in pieces(self._marks().items(), _Marks.within):
-            address_class = AddressClass(
-                span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks)
-            )
+            places = self._place(0, marks.before, marks, span), self._place(1, marks.after, marks, span)
+            address_class = AddressClass(span.version, *places)
             if address_class.before.kind is address_class.after.kind is Kind.NOWHERE:
                 continue
             peer = marks.after or marks.before or None
@@ -119,11 +118,13 @@ class Survey:
             at(network).never = True
         return marks
 
-    def _place(self, side: int, owner: str | None, marks: _Marks) -> Place:
+    def _place(self, side: int, owner: str | None, marks: _Marks, span: Span) -> Place:
         if marks.never or owner == UNASSIGNED or (owner is None and marks.private):
             return NOWHERE
         kind = kind_of(owner)
-        tags = self._hubs[side].peers[owner].tags if owner is not None and kind is Kind.PEER else ()
+        peer = self._hubs[side].peers[owner] if owner is not None and kind is Kind.PEER else None
+        # A host is a span of its own, so the first address tells the tags of all.
+        tags = peer.tags_at(*span[:2]) if peer is not None else ()
         # Only peers send: rules with other sources have no effect.
         sources = self._book.sources.tagged(tags) | marks.sources if kind is Kind.PEER else 0
         return Place(

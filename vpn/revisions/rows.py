@@ -16,7 +16,8 @@ from vpn.plan.delta import Delta, Rules
 from vpn.plan.explaining import Plan, explain
 from vpn.plan.rows import Row, Rows, read_rows
 from vpn.plan.snapshot import snapshot
-from vpn.revisions.sections import Document
+from vpn.revisions.sections import LISTS, Document
+from vpn.router_services import management_rules
 
 # Not the name and the pool: a pool is only ever widened, and every address stays.
 _COMPARED: Final = ("mtu", "pushed_routes", "public_dns", "split_dns", "domains", "firewall_policy")
@@ -43,9 +44,9 @@ def lost_sites(instance: Instance, documents: Iterable[Document]) -> list[str]:
 
 
 def _rules_of(document: Document) -> Rules:
-    """The rules of a spec. Equal rules have equal ids on both sides."""
+    """The rules of a spec, after those for managing routers. Equal rules have equal ids on both sides."""
     seen: Counter[tuple[str, ...]] = Counter()
-    rules = []
+    rules = management_rules(*(document.settings.get(name, ()) for name in LISTS))
     for values in document.rules:
         rules.append(document_of_rule(uuid5(_RULES, f"{tuple(values)} {seen[values]}"), values))
         seen[values] += 1

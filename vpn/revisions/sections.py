@@ -28,6 +28,9 @@ COLUMNS: Final = (
     "domains",
     "firewall_policy",
 )
+# Columns of later releases, with lists. Older revisions lack them; others have them only where they are not empty, so
+# that both are equal.
+LISTS: Final = ("management_services", "management_sources")
 # Nearly as small as the default, in half the time: ids are random.
 _LEVEL: Final = 1
 Columns = dict[str, Any]
@@ -70,7 +73,8 @@ class Content:
 
 def columns_of(instance: Instance) -> Columns:
     """The instance's columns as they are now."""
-    return {name: copy.copy(getattr(instance, name)) for name in COLUMNS}
+    lists = {name: list(getattr(instance, name)) for name in LISTS if getattr(instance, name)}
+    return {name: copy.copy(getattr(instance, name)) for name in COLUMNS} | lists
 
 
 def read_section(instance_id: UUID, section: RevisedSection) -> Content:

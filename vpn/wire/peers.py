@@ -57,6 +57,11 @@ class WireGuardPeer:
         """The interface's AllowedIPs for the peer: through an exit come packets of the whole internet."""
         return tuple(dict.fromkeys((*self.allowed_ips, *EVERYTHING))) if self.exit == EXIT_SITE else self.allowed_ips
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its own addresses, without the networks behind it."""
+        return tuple(network for network in self.allowed_ips if network not in self.routes)
+
     def document(self) -> WireGuardPeerDocument:
         """Return the peer as JSON data."""
         document: WireGuardPeerDocument = {
@@ -89,6 +94,11 @@ class OpenVPNPeer:
     def networks(self) -> tuple[str, ...]:
         """All that is the peer's own: its addresses and the networks behind it."""
         return self.addresses + self.routes
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its own addresses, without the networks behind it."""
+        return self.addresses
 
     def document(self) -> OpenVPNPeerDocument:
         """Return the peer as JSON data."""

@@ -1,7 +1,8 @@
 """The validated firewall rules of a spec, in order: the first match decides.
 
-Source and destination of a rule are `any`, a network, or a tag (`site:<id>`, `user:<id>`, `group:<id>`). Peers have
-tags, so adding or removing a peer changes no rule.
+Source and destination of a rule are `any`, a network, or a tag (`site:<id>`, `user:<id>`, `group:<id>`, `routers`).
+Peers have tags, so adding or removing a peer changes no rule. `routers` stands for the tunnel addresses of the peers
+that carry it, without the networks behind them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ PROTOCOLS: Final = (ANY, "tcp", "udp", "icmp", "icmpv6")
 WITH_PORTS: Final = (ANY, "tcp", "udp")
 MOST_RULES: Final = 5000
 
-TAG: Final = re.compile(rf"(?:site|user|group):{UUID.pattern}")
+ROUTERS: Final = "routers"
+TAG: Final = re.compile(rf"(?:site|user|group):(?:{UUID.pattern})|{ROUTERS}")
+# What an agent names among its features if it knows the tag `routers`.
+FEATURE: Final = "router-tag"
 _FIELDS: Final = frozenset({"id", "action", "protocol", "ports", "source", "destination"})
 
 

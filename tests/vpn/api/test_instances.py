@@ -37,8 +37,8 @@ def test_an_instance_is_shown_as_the_contract_has_it(api: Caller, instance: Inst
     assert " ".join(body) == (
         "id name hostname region state configured rsa_ready diffie_hellman_ready server_ready "
         "status desired_generation applied_generation pool mtu pushed_routes public_dns "
-        "split_dns domains dns_custom firewall_policy firewall members_add_devices addresses endpoints reachable needs "
-        "public_name trial created_at"
+        "split_dns domains dns_custom firewall_policy firewall management_services management_sources "
+        "members_add_devices addresses endpoints reachable needs public_name trial created_at"
     )
     assert body["endpoints"] == {
         "wireguard": f"203.0.113.1:{instance.port_base}",

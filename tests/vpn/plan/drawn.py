@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vpn.reach.hub import End, Hub
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
-from vpn.wire.rules import Rule
+from vpn.wire.rules import ROUTERS, Rule
 
 POOLS: Final = (ipaddress.ip_network("100.64.0.0/28"), ipaddress.ip_network("fd12:3456:789a::/64"))
 HUB: Final = ("100.64.0.1/28", "fd12:3456:789a::1/64")
@@ -55,7 +55,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NEVER: Final[tuple[_Network, ...]] = (*NEVER_V4, *NEVER_V6)
 PRIVATE: Final[tuple[_Network, ...]] = (*PRIVATE_V4, *PRIVATE_V6)
 
-_ends = st.sampled_from(["any", *USERS, *SITES, *GROUPS, *NETWORKS])
+_ends = st.sampled_from(["any", ROUTERS, *USERS, *SITES, *GROUPS, *NETWORKS])
 _ports = st.sampled_from([None, (25, 25), (443, 443), (1000, 2000), (80, 1500), (1, 65535)])
 
 
@@ -92,7 +92,7 @@ def hubs(draw: st.DrawFn) -> Hub:
         else:
             subnets = draw(st.lists(st.sampled_from(free), unique=True, max_size=3)) if free else []
             free = [subnet for subnet in free if subnet not in subnets]
-            peers[str(uuid.UUID(int=host))] = End((*own, *subnets), (SITES[host - 5],))
+            peers[str(uuid.UUID(int=host))] = End((*own, *subnets), (SITES[host - 5], ROUTERS), own)
     return Hub(addresses=HUB, peers=peers, rules=draw(rules()), allows=draw(st.booleans()))
 
 
@@ -147,6 +147,8 @@ def _is_end(hub: Hub, end: str, text: str) -> bool:
     address = ipaddress.ip_address(text)
     if end == "any":
         return True
+    if end == ROUTERS:
+        return any(address in ipaddress.ip_network(host) for peer in hub.peers.values() for host in peer.hosts)
     if end.split(":", maxsplit=1)[0] in ("user", "site", "group"):
         owner = _owner(hub, address)
         return bool(owner) and end in hub.peers[owner or ""].tags

@@ -53,6 +53,8 @@ _FIELDS = (
     "split_dns",
     "domains",
     "firewall_policy",
+    "management_services",
+    "management_sources",
     "public_key",
     "authority_certificate",
 )

@@ -80,7 +80,7 @@ def _cleaned(given: RuleValues, _language: str | None) -> tuple[RuleValues, tupl
 def missing_ends(organization_id: UUID, rules: Sequence[RuleValues]) -> list[RuleFault]:
     """The ends that name a site, member or group that this organization does not have; three queries."""
     named = {end for rule in rules for end in (rule.source, rule.destination) if end.startswith(_TAGS)}
-    missing = named - _present(organization_id, named)
+    missing = named - present_ends(organization_id, named)
     if not missing:
         return []
     return [
@@ -96,7 +96,7 @@ def missing_ends(organization_id: UUID, rules: Sequence[RuleValues]) -> list[Rul
     ]
 
 
-def _present(organization_id: UUID, ends: Iterable[str]) -> set[str]:
+def present_ends(organization_id: UUID, ends: Iterable[str]) -> set[str]:
     """The ends among these that the organization has."""
     identifiers: dict[str, list[UUID]] = {kind: [] for kind in _WORDS}
     for end in ends:

@@ -18,6 +18,8 @@ from vpn.actions.change import Scope, lock_instance
 from vpn.actions.dns.records import RecordFault
 from vpn.actions.dns.settings import cleaned_dns
 from vpn.actions.firewall.input import RuleFault
+from vpn.actions.firewall.management import FIELDS as MANAGEMENT
+from vpn.actions.firewall.management import cleaned_management
 from vpn.actions.firewall.rules import cleaned_rules, prepare_rules
 from vpn.actions.instances.pool import cleaned_pool
 from vpn.actions.instances.trial import FIELD, TRIED, begin_trial, check_trial, forget_returned, refuse_during_trial
@@ -40,8 +42,8 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
     """Change settings of an instance; absent fields stay, and equal values are no change.
 
     The fields: `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
-    `firewall_policy`, `firewall` (records and rules as in the API), `members_add_devices`.
-    With `confirm_within` (seconds, or None), the hub
+    `firewall_policy`, `firewall` (records and rules as in the API), `management_services`, `management_sources`,
+    `members_add_devices`. With `confirm_within` (seconds, or None), the hub
     takes the change back after this time, unless it is confirmed (vpn.actions.instances.trial). Returns the instance as
     saved. Raises InvalidSettings with every fault, NotPossible, or QuotaReached.
     """
@@ -52,7 +54,7 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
         if _COUNTED & changes.keys():
             lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
-        former = RuleRow.all_of(locked) if "firewall" in changes or confirm_within is not None else []
+        former = RuleRow.all_of(locked) if _WITH_RULES & changes.keys() or confirm_within is not None else []
         rules = [row.values for row in former]
         wanted = differing_settings(locked, rules, _cleaned(locked, without_unchanged_tables(locked, rules, changes)))
         if confirm_within is not None and wanted:
@@ -95,11 +97,13 @@ def _save(
 # There is nothing to apply after a change of these.
 _UNKNOWN_TO_THE_HUB = {"name", "members_add_devices"}
 # Fields that are compared with other rows of the organization, which is locked before the instance.
-_COUNTED = {"pool", "firewall", "dns_custom", "members_add_devices"}
+_COUNTED = {"pool", "firewall", "dns_custom", "members_add_devices"} | MANAGEMENT
+# Fields whose change needs the present rules: a plan holds all rules before and after.
+_WITH_RULES = {"firewall"} | MANAGEMENT
 # Fields that a delta carries, without comparing the whole specification.
-_BY_DELTA = {"name", "members_add_devices", "firewall", "firewall_policy"}
+_BY_DELTA = {"name", "members_add_devices", "firewall", "firewall_policy"} | MANAGEMENT
 # Fields whose change may revoke access.
-_MAY_CLOSE = {"firewall", "firewall_policy"}
+_MAY_CLOSE = {"firewall", "firewall_policy"} | MANAGEMENT
 
 
 def _require_room(locked: Instance, wanted: Mapping[str, Any]) -> None:
@@ -119,6 +123,7 @@ def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
         lambda: _cleaned_routes(locked, changes["pushed_routes"]) if "pushed_routes" in changes else {},
         lambda: cleaned_pool(locked, changes["pool"]) if "pool" in changes else {},
         lambda: cleaned_dns(locked, changes),
+        lambda: cleaned_management(locked, changes),
         lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
     )
 

@@ -24,7 +24,8 @@ from portal.told import Told, told
 from vpn.actions.activity.change_words import settings_words
 from vpn.actions.activity.planning import planned_change
 from vpn.actions.change import Scope, changing, lock_changeable
-from vpn.actions.firewall.input import missing_ends
+from vpn.actions.firewall.input import missing_ends, present_ends
+from vpn.actions.firewall.management import FIELDS as MANAGEMENT
 from vpn.actions.instances.written import write_settings
 from vpn.actions.unchanged import differing_settings
 from vpn.choices import InstanceState, TrialState
@@ -32,7 +33,7 @@ from vpn.models import ChangePlan, ChangeTrial, Instance, Move, RuleRow, Server
 from vpn.wire.trial import FEATURE, LONGEST, TrialReport
 
 # The settings that a change on trial may touch.
-TRIED: Final = frozenset({"firewall", "firewall_policy", "pushed_routes"})
+TRIED: Final = frozenset({"firewall", "firewall_policy", "pushed_routes"}) | MANAGEMENT
 FIELD: Final = "confirm_within"
 USUAL: Final = 120  # seconds
 SHORTEST: Final = 5
@@ -186,6 +187,7 @@ def _return(locked: Instance, trial: ChangeTrial, *, by: Principal, was_unconfir
         "firewall": [values for number, values in enumerate(former, 1) if number not in gone],
         "firewall_policy": trial.former["firewall_policy"],
         "pushed_routes": trial.former["pushed_routes"],
+        **_former_management(locked, trial),
     }
     wanted = differing_settings(locked, present, before)
     words = settings_words(present, wanted)
@@ -198,3 +200,10 @@ def _return(locked: Instance, trial: ChangeTrial, *, by: Principal, was_unconfir
             write_settings(locked, rows, wanted, by=by)
     ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
     return locked
+
+
+def _former_management(locked: Instance, trial: ChangeTrial) -> dict[str, Any]:
+    """Who could manage routers before the trial, and by which services, without what was deleted since."""
+    present = present_ends(locked.organization_id, trial.former_sources) if trial.former_sources else set()
+    sources = [source for source in trial.former_sources if source in present]
+    return {"management_services": trial.former_services if sources else [], "management_sources": sources}

@@ -8,7 +8,7 @@ from typing import Any
 from portal.models import Principal
 from vpn.actions.dns.records import FIELD as RECORDS
 from vpn.actions.dns.settings import replace_records
-from vpn.actions.firewall.rules import replace_rules
+from vpn.actions.firewall.rules import write_rules
 from vpn.models import Instance, RuleRow
 
 
@@ -17,7 +17,6 @@ def write_settings(locked: Instance, former: Sequence[RuleRow], wanted: Mapping[
     rest = dict(wanted)
     if RECORDS in rest:
         replace_records(locked, rest.pop(RECORDS), by=by)
-    if "firewall" in rest:
-        replace_rules(locked, former, rest.pop("firewall"), by=by)
+    write_rules(locked, former, rest, by=by)
     for field, value in rest.items():
         setattr(locked, field, value)

@@ -27,6 +27,7 @@ from vpn.models.revised import listening
 from vpn.models.revision import SECTIONS
 from vpn.revisions.sections import (
     COLUMNS,
+    LISTS,
     Columns,
     Content,
     Document,
@@ -111,7 +112,7 @@ class Watch:
         return self._newest
 
     def _first(self) -> Revision:
-        settings = self._before or columns_of(Instance.objects.only(*COLUMNS).get(pk=self._instance_id))
+        settings = self._before or columns_of(Instance.objects.only(*COLUMNS, *LISTS).get(pk=self._instance_id))
         parts = self._stored({section: read_section(self._instance_id, section) for section in RevisedSection})
         first = Revision(instance_id=self._instance_id, number=1, settings=settings, **parts)
         return _insert(first, BEFORE_REVISIONS)

@@ -20,7 +20,7 @@ from portal.audit.fields import cut
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn.actions.change import lock_changeable
-from vpn.actions.firewall.input import missing_ends
+from vpn.actions.firewall.input import missing_ends, present_ends
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.revisions.recording import revising
@@ -160,6 +160,7 @@ def _changes(locked: Instance, document: Document, gone: list[str]) -> dict[str,
         gone.append(
             _("The pool stays %(settings)s: it cannot be made narrower.") % {"settings": present.settings["pool_v4"]}
         )
+    changes |= _management(locked, document, gone)
     changes["firewall"] = _rules(locked, document, gone)
     changes["dns_custom"] = _records(locked, document, gone)
     return changes
@@ -201,6 +202,21 @@ def _rules(locked: Instance, document: Document, gone: list[str]) -> list[dict[s
             % {"number": number, "named": named, "what": what}
         )
     return [rule._asdict() for number, rule in enumerate(document.rules, 1) if number not in lost]
+
+
+def _management(locked: Instance, document: Document, gone: list[str]) -> dict[str, list[str]]:
+    """Who may manage routers, but for sites and groups that do not exist any more; empty where nothing differs."""
+    former = list(document.settings.get("management_sources", ()))
+    if former == locked.management_sources and not former:
+        return {}
+    present = present_ends(locked.organization_id, former)
+    sources = [source for source in former if source in present]
+    if lost := len(former) - len(sources):
+        gone.append(
+            _("%(lost)s of those who managed routers are left out: they do not exist any more.") % {"lost": lost}
+        )
+    services = document.settings.get("management_services", ()) if sources else ()
+    return {"management_services": list(services), "management_sources": sources}
 
 
 def _records(locked: Instance, document: Document, gone: list[str]) -> list[dict[str, str]]:

@@ -19,6 +19,8 @@ _COLUMNS: Final = {
     "split_dns": "split_dns",
     "domains": "domains",
     "firewall_policy": "firewall_policy",
+    "management_services": "management_services",
+    "management_sources": "management_sources",
 }
 
 

@@ -102,7 +102,7 @@ def _single(tags: set[str], peers: Mapping[str, Peer]) -> _Elements:
     for peer in peers.values():
         for tag in tags.intersection(peer.tags):
             for family in firewall_sets.FAMILIES:
-                found = firewall_sets.single_addresses(peer.networks, family)
+                found = firewall_sets.single_addresses(firewall_sets.covered(tag, peer), family)
                 elements.setdefault(firewall_sets.set_name(tag, family), set()).update(found)
     return elements
 

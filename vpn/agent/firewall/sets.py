@@ -12,7 +12,7 @@ from typing import Final
 
 from vpn.wire.intervals import BITS, Span, is_single, joined, most_specific, span_of, text_of
 from vpn.wire.peers import Peer
-from vpn.wire.rules import Rule
+from vpn.wire.rules import ROUTERS, Rule
 
 FAMILIES: Final = (4, 6)
 
@@ -42,6 +42,11 @@ def set_name(tag: str, family: int) -> str:
     return f"{kind}_{identifier.replace('-', '')}_v{family}"
 
 
+def covered(tag: str, peer: Peer) -> tuple[str, ...]:
+    """Return the networks of a peer that a tag of it stands for."""
+    return peer.hosts if tag == ROUTERS else peer.networks
+
+
 def of_tags(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, AddressSet]:
     """Return the sets of `tags` by set name."""
     carriers = carriers_of(tags, peers)
@@ -49,7 +54,7 @@ def of_tags(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, Addre
     owned = _owned(by_ranges, peers) if by_ranges else {}
     sets = {}
     for tag in tags:
-        hosts = [network for peer in carriers[tag] for network in peer.networks] if tag not in by_ranges else []
+        hosts = [network for peer in carriers[tag] for network in covered(tag, peer)] if tag not in by_ranges else []
         for family in FAMILIES:
             elements = owned.get((tag, family), []) if tag in by_ranges else single_addresses(hosts, family)
             sets[set_name(tag, family)] = AddressSet(family, tag in by_ranges, frozenset(elements))
@@ -68,7 +73,7 @@ def carriers_of(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, l
 
 def needs_ranges(tag: str, carriers: Iterable[Peer]) -> bool:
     """Return True if a tag covers networks, not only single addresses."""
-    return tag.startswith("site:") or any(not is_single(network) for peer in carriers for network in peer.networks)
+    return tag.startswith("site:") or any(not is_single(network) for peer in carriers for network in covered(tag, peer))
 
 
 def single_addresses(networks: Iterable[str], family: int) -> list[str]:

@@ -146,8 +146,8 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes.
 
-    With `?confirm_within=SECONDS`, the hub takes a change of `firewall`, `firewall_policy` or `pushed_routes` back by
-    itself unless it is confirmed.
+    With `?confirm_within=SECONDS`, the hub takes a change of `firewall`, `firewall_policy`, `management_services`,
+    `management_sources` or `pushed_routes` back by itself unless it is confirmed.
     """
     member, is_preview, seconds = member_of(request), wants_plan(request), _confirm_within(request)
     seen = get_instance(member, instance_id, write=True)

@@ -14,7 +14,7 @@ from vpn.choices import ProfileState
 from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet
 from vpn.profiles.known import known_digests
-from vpn.profiles.state import ProfileDigests, has_moved, is_digest, profile_states
+from vpn.profiles.state import ProfileDigests, has_moved, profile_states
 
 
 def answer_list(request: HttpRequest, instance: Instance, peers: PeerQuerySet, page: Page) -> HttpResponse:
@@ -40,5 +40,5 @@ def _state_of(instance: Instance, row: PeerRow, digests: ProfileDigests) -> Prof
         return ProfileState.UNDELIVERED
     if row.is_openvpn:
         return ProfileState.OUTDATED  # unless it is there when its certificate is compared
-    is_current = is_digest(row.delivered_digest, digests.of_wireguard(row), row.router)
+    is_current = digests.is_digest_of(row, row.delivered_digest, digests.of_wireguard(row), row.router)
     return ProfileState.CURRENT if is_current and not has_moved(instance, row.delivered_host) else ProfileState.OUTDATED

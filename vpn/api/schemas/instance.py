@@ -20,6 +20,7 @@ from vpn.models import Instance, Operation
 from vpn.presenters.findings import step_message
 from vpn.presenters.needs import Notice
 from vpn.profiles.wireguard import endpoint
+from vpn.router_services import RouterService
 
 
 class InstanceCreate(In):
@@ -76,6 +77,12 @@ class InstanceChange(In):
     dns_custom: list[DnsRecordIn] = Field([], description="Records that the hub answers by itself.")
     firewall_policy: Text = Field("allow", description="allow or deny: for packets between peers that no rule matches.")
     firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
+    management_services: list[Text] = Field(
+        [], description="The routers' own services that `management_sources` may reach: ssh, winbox, https, snmp."
+    )
+    management_sources: list[Text] = Field(
+        [], description="Who may manage routers at their tunnel addresses: site:ID or group:ID; empty for nobody."
+    )
     members_add_devices: Flag = Field(False, description="May members add devices for themselves here?")
     note: Text = Field("", description="Why, in at most 200 characters; kept with the revision. A read has none.")
 
@@ -178,6 +185,8 @@ class InstanceOut(Out):
     dns_custom: list[DnsRecordOut]
     firewall_policy: Literal["allow", "deny"] = "allow"
     firewall: list[FirewallRuleOut] = []
+    management_services: list[RouterService] = []
+    management_sources: list[str] = []
     members_add_devices: bool = False
     addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
     endpoints: EndpointsOut
@@ -285,6 +294,8 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
         "dns_custom": found.records,
         "firewall_policy": instance.firewall_policy,
         "firewall": found.rules,
+        "management_services": instance.management_services,
+        "management_sources": instance.management_sources,
         "members_add_devices": instance.members_add_devices,
         "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
         "endpoints": _endpoints(instance, has_compat=found.has_compat),

@@ -12,7 +12,7 @@ from vpn.api.schemas.base import In, Out, Text
 from vpn.api.schemas.instance import AskerOut, DnsRecordOut
 from vpn.api.schemas.plan import DifferenceOut, NameChangeOut
 from vpn.models import Revision, RuleValues
-from vpn.revisions.sections import Document
+from vpn.revisions.sections import LISTS, Document
 
 
 class RevisionReturn(In):
@@ -63,6 +63,8 @@ class RevisionContentOut(RevisionOut):
     split_dns: list[str]
     domains: list[str]
     firewall_policy: str
+    management_services: list[str]
+    management_sources: list[str]
     firewall: list[RevisionRuleOut]
     dns_custom: list[DnsRecordOut]
     sites: list[RevisionSiteOut]
@@ -124,7 +126,7 @@ def values_of(revision: Revision) -> dict[str, Any]:
 
 def show_content(revision: Revision, document: Document) -> RevisionContentOut:
     """A revision with its content."""
-    settings = dict(document.settings)
+    settings: dict[str, Any] = {name: [] for name in LISTS} | document.settings
     sites = [
         {"site_id": pk, "name": document.names.get(f"site:{pk}", ""), "subnets": subnets}
         for pk, subnets in document.sites.items()

@@ -59,5 +59,8 @@ def _refuse(form: FirewallForm, refusal: Conflict | InvalidInput) -> None:
         show_refusal(form, refusal)
         return
     form.show_faults(refusal.rule_faults)
-    if not refusal.rule_faults:
-        form.add_error(None, [message for messages in refusal.errors.values() for message in messages])
+    for field, faults in refusal.errors.items():
+        if field in form.fields:
+            form.add_error(field, faults)
+        elif not refusal.rule_faults:
+            form.add_error(None, faults)
