@@ -354,6 +354,7 @@ GET    /instances/{instance_id}/peers/{peer_id}/token  401 404 404 403 404 404 4
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 201 201 403 201 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token/mail  401 409 409 403 409 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 204 204 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/enrolment 401 403 409 403 409 404 401
 GET    /instances/{instance_id}/peers/{peer_id}/formats 401 200 200 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 403 200 403 200 404 401
 GET    /sites                                 401    403     403     200   200      200   401
@@ -397,6 +398,7 @@ GET    /instances/{instance_id}/peers/{peer_id}/token  401 404 404 403 404 404 4
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 404 201 403 201 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token/mail  401 404 409 403 409 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 404 204 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/enrolment 401 404 409 403 409 404 401
 GET    /instances/{instance_id}/peers/{peer_id}/formats 401 404 200 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 404 200 403 200 404 401
 """

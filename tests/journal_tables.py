@@ -156,6 +156,7 @@ ACTS_OF_CALLS = {
     ("POST", f"{_PEER}/token"): "peer.shared",
     ("POST", f"{_PEER}/token/mail"): "- the walk has no mail server: see tests/vpn/views/test_mailed_links.py",
     ("DELETE", f"{_PEER}/token"): "peer.share_link_revoked",
+    ("POST", f"{_PEER}/enrolment"): _NO_ROUTER,
     ("POST", f"{_PEER}/rotate"): "peer.keys_rotated",
     ("POST", "/sites"): "site.created",
     ("PUT", "/sites/{site_id}"): "site.changed",

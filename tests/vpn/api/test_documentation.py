@@ -13,7 +13,7 @@ def test_the_document_is_public_and_whole(client: Client, db: None) -> None:
     response = client.get("/api/v1/openapi.json")
     assert response.status_code == 200
     document = json.loads(response.content)
-    assert len(document["paths"]) == 40
+    assert len(document["paths"]) == 41
     post = document["paths"]["/api/v1/vpn/instances"]["post"]
     assert post["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name", "hostname", "region"]
     assert {parameter["name"] for parameter in post["parameters"]} == {"Idempotency-Key"}

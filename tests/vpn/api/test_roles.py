@@ -61,6 +61,7 @@ CALLS = (
     Call("POST", PEER + "/token", 403, 404, 404),
     Call("POST", PEER + "/token/mail", 403, 404, 404),
     Call("DELETE", PEER + "/token", 403, 404, 404),
+    Call("POST", PEER + "/enrolment", 403, 404, 404),
     Call("GET", PEER + "/formats", 200, 404, 404),
     Call("POST", PEER + "/rotate", 403, 404, 404),
     Call("GET", "/sites", 200, 403, 200),

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.models import JournalEntry
 from tests.factories import BY, make_instance, make_site, make_site_peer, settle
-from tests.vpn.api.caller import Caller, refused
+from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.routers import REPORT, enrol, enrolled, new_key, placed, words_of
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import delete_peer, update_peer
@@ -99,6 +99,19 @@ def test_a_token_enrols_its_own_peer_alone(site_peer: Peer, stranger: Any) -> No
     assert enrol(site_peer, token).status_code == 200
     assert Peer.objects.get(pk=other.pk).public_key == other.public_key
     assert not Router.objects.exclude(peer=site_peer).exists()
+
+
+def test_a_program_gets_the_line_too(api: Caller, site_peer: Peer, client_peer: Peer) -> None:
+    peer = placed(site_peer)
+    former = offer_enrolment(peer, by=BY)
+    path = f"/instances/{peer.instance_id}/peers"
+    body = told(api.post(f"{path}/{peer.pk}/enrolment"), 201)
+    assert body["token_ttl"] == 86_400
+    assert body["lines"]["curl"].startswith(f"curl -fsS -H 'Authorization: Bearer {body['token']}' http")
+    refused(enrol(peer, former), 401, "token-invalid")
+    assert enrol(peer, body["token"]).status_code == 200
+    refused(api.post(f"{path}/{client_peer.pk}/enrolment"), 409)
+    assert JournalEntry.objects.filter(code="peer.enrolment_offered").count() == 2
 
 
 @pytest.mark.parametrize("path", ["/router/script", "/router/enrol", "/router/check-in"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 from ninja import Router
 from ninja.security import HttpBearer
@@ -12,21 +13,45 @@ from ninja.security import HttpBearer
 from portal.access import mark_checked
 from portal.audit.log import note
 from portal.models import Principal
+from vpn.access import get_peer
 from vpn.actions.profiles.refusals import HubNotReady
 from vpn.actions.sites.check_in import RouterEnded, check_in, find_router
-from vpn.actions.sites.router import RouterNotFound, enrol_router, find_enrolment
+from vpn.actions.sites.router import ENROLMENT_TTL, RouterNotFound, enrol_router, find_enrolment, offer_enrolment
+from vpn.api.protocol.answers import one
+from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read
-from vpn.api.protocol.documentation import ROUTER_AS_TEXT, takes
+from vpn.api.protocol.documentation import ROUTER_AS_TEXT, answers, takes
 from vpn.api.protocol.errors import Refusal
+from vpn.api.protocol.idempotency import idempotent
 from vpn.api.protocol.throttling import count_check_in, count_wrong
+from vpn.api.resources.peers import PATH
 from vpn.api.schemas.base import ErrorOut
-from vpn.api.schemas.router import RouterCheckIn, RouterEnrol
+from vpn.api.schemas.router import EnrolmentOut, RouterCheckIn, RouterEnrol
 from vpn.models import Peer
 from vpn.profiles.router import TEXT
-from vpn.routers.script import enrolment_script
+from vpn.routers.script import enrolment_lines, enrolment_script
 
 router = Router(tags=["Routers"])
 _RETRY_AFTER = 5
+
+
+@router.post(
+    f"{PATH}/enrolment",
+    response=answers({201: EnrolmentOut}, 403, 404, 409),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Offer a router its enrolment",
+)
+@idempotent
+@sensitive_variables("token")
+def post_enrolment(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """A token, and the line with which the router of a site's peer enrols. An older token of this peer ends."""
+    member = member_of(request)
+    peer = get_peer(member, peer_id)
+    if peer.instance_id != instance_id:
+        raise Http404
+    token = offer_enrolment(get_peer(member, peer_id, write=True), by=member.principal)
+    seconds = int(ENROLMENT_TTL.total_seconds())
+    return one(EnrolmentOut(token=token, token_ttl=seconds, lines=dict(enrolment_lines(token))), status=201)
 
 
 class RouterTokenAuth(HttpBearer):

@@ -8,10 +8,18 @@ from pydantic import Field, StrictInt, StrictStr
 
 from vpn.actions.sites.check_in import CheckIn
 from vpn.actions.sites.router import RouterReport
-from vpn.api.schemas.base import In
+from vpn.api.schemas.base import In, Out
 
 _Text = Annotated[StrictStr, Field(max_length=200)]
 _Fingerprint = Annotated[StrictStr, Field(pattern="^([0-9a-f]{64})?$")]
+
+
+class EnrolmentOut(Out):
+    """What enrols a site's router, once. `lines` are for its shell, by the program that they need."""
+
+    token: str
+    token_ttl: int = Field(description="Seconds.")
+    lines: dict[str, str]
 
 
 class RouterEnrol(In):
