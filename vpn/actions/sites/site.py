@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -47,16 +48,19 @@ def create_site(organization: Organization, *, by: Principal, name: str, platfor
     return site
 
 
-def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False, **changes: Any) -> Site:
+def update_site(
+    site: Site, *, by: Principal, confirm_broad_routes: bool = False, joining: Sequence[UUID] = (), **changes: Any
+) -> Site:
     """Change a site and the subnets that its peers advertise on every instance; absent fields stay.
 
-    `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved. Raises InvalidInput
-    or Conflict; then nothing is saved anywhere.
+    `confirm_broad_routes` confirms subnets that nest with other sites'. `joining` are instances that the caller
+    connects next: they are locked in the order of all. Returns the site as saved. Raises InvalidInput or Conflict; then
+    nothing is saved anywhere.
     """
     prepare_networks(changes.get("subnets", ()))
     with transaction.atomic():
         lock_organization(site.organization_id)
-        locked = lock_site(site.pk)
+        locked = lock_site(site.pk, *joining)
         with one_act(by, "changed", locked, is_change=True):
             _change(locked, changes, confirmed=confirm_broad_routes, by=by)
     return locked

@@ -128,7 +128,7 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
         return create_site_peer(
             instance,
             by=member.principal,
-            site=_with_aliases(member, values) or _create_site(member, values),
+            site=_with_aliases(member, instance, values) or _create_site(member, values),
             subnets=values["subnets"],
             protocol=values["protocol"],
             confirm_broad_routes=values["confirm_broad_routes"],
@@ -137,13 +137,13 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
         )
 
 
-def _with_aliases(member: Membership, values: dict[str, Any]) -> Site | None:
+def _with_aliases(member: Membership, instance: Instance, values: dict[str, Any]) -> Site | None:
     """The chosen site, with the aliases of the form in addition to its own."""
     site: Site | None = values["site_id"]
     if site is None or not values["alias"]:
         return site
     aliases = list(dict.fromkeys([*(site.alias or ()), *values["alias"]]))
-    return update_site(site, by=member.principal, alias=aliases)
+    return update_site(site, by=member.principal, joining=[instance.pk], alias=aliases)
 
 
 def _create_site(member: Membership, values: dict[str, Any]) -> Site:
