@@ -87,6 +87,10 @@ class Branch:
         instance = Instance.objects.get(pk=self.peer.instance_id)
         assert instance.applied_generation == instance.desired_generation, instance.failure
 
+    def received(self) -> int:
+        """Bytes that came from the hub; a session that began anew counts from nothing."""
+        return int(self.lab.run(self.site.router, ["wg", "show", self.device, "transfer"]).stdout.split()[1])
+
     def routes(self) -> str:
         """The routes into the tunnel."""
         return self.lab.run(self.site.router, ["ip", "route", "show", "dev", self.device], check=False).stdout
@@ -162,7 +166,7 @@ def test_a_router_enrols_follows_goes_back_and_ends(
     lab.wait_ping(laptop, shed.v4, seconds=60)
 
     # Another site comes and goes; the tunnel stays.
-    before = lab.latest_handshake(branch.site.router, branch.device)
+    before = branch.received()
     paris = make_site_peer(peer.instance, make_site(admin.organization, name="Paris"), ["10.2.0.0/24"])
     branch.apply()
     branch.follow()
@@ -171,7 +175,7 @@ def test_a_router_enrols_follows_goes_back_and_ends(
     branch.apply()
     branch.follow()
     assert "10.2.0.0/24" not in branch.routes()
-    assert lab.latest_handshake(branch.site.router, branch.device) == before
+    assert branch.received() >= before > 0
     lab.wait_ping(laptop, lan.v4, seconds=60)
 
     # A configuration that breaks the tunnel is taken back, and not offered again.
