@@ -29,7 +29,7 @@ class MadeRouter:
         answer = Caller(self.token).post("/router/check-in", body)
         if answer.status_code == 200:
             lines = words_of(answer)
-            self.applied = lines["fingerprint"]
+            self.applied = lines.get("fingerprint", self.applied)
             self.token = lines.get("token", self.token)
         return answer
 

@@ -82,6 +82,11 @@ def with_token(configuration: str, token: str) -> str:
     return configuration.replace(f"{FORMAT}\n", f"{FORMAT}\ntoken {token}\n", 1)
 
 
+def token_alone(token: str) -> str:
+    """A new check-in token for a router whose configuration stays as it is."""
+    return f"{FORMAT}\ntoken {token}\n{END}\n"
+
+
 def _for_wg(profile: WireGuardProfile, routes: tuple[IPv4Network | IPv6Network, ...]) -> list[str]:
     lines = ["[Peer]", f"PublicKey = {checked_key(profile.hub_public_key)}"]
     if profile.preshared_key:

@@ -25,7 +25,7 @@ write_follower() {
     cat >"$HOME_DIR/follow.new" <<'END_OF_FOLLOWER'
 @FOLLOWER@
 END_OF_FOLLOWER
-    mv "$HOME_DIR/follow.new" "$HOME_DIR/follow" || stop "The file $HOME_DIR/follow cannot be written."
+    [ $? = 0 ] && mv "$HOME_DIR/follow.new" "$HOME_DIR/follow" || stop "The file $HOME_DIR/follow cannot be written."
 }
 
 # All of it is read before any of it runs.

@@ -214,17 +214,24 @@ go_back() {
     mv "$home/former" "$home/current"
     rm -f "$home/pending"
     log "The new configuration failed ($1): back to the former one."
-    apply "$home/current" || log "The former configuration could not be applied."
+    apply "$home/current" || {
+        # The next run tries again.
+        rm -f "$home/applied"
+        log "The former configuration could not be applied."
+    }
 }
 
 # --- Following
 
 # The token of an answer, in place of the former one; the rest is its configuration.
 take_token() {
-    value token "$1" >"$home/token.new"
-    [ -s "$home/token.new" ] && mv "$home/token.new" "$home/token"
-    rm -f "$home/token.new"
-    sed '/^token /d' "$1" >"$home/new"
+    sed '/^token /d' "$1" >"$home/new" && is_whole "$home/new" || return 1
+    if [ -n "$(value token "$1")" ]; then
+        value token "$1" >"$home/token.new" && [ "$(cat "$home/token.new")" = "$(value token "$1")" ] || return 1
+        # On the disk before it takes the former one's place.
+        sync
+        mv "$home/token.new" "$home/token"
+    fi
 }
 
 is_whole() {
@@ -233,14 +240,16 @@ is_whole() {
 
 take() {
     is_whole "$home/answer" || { log "The portal's answer cannot be read."; return 1; }
-    take_token "$home/answer"
-    if [ "$(value fingerprint "$home/new")" = "$(value fingerprint "$home/current")" ]; then
-        rm -f "$home/new"
+    take_token "$home/answer" || { log "The portal's answer cannot be stored in $home."; return 1; }
+    # Without a fingerprint it was a new token alone.
+    case $(value fingerprint "$home/new") in "" | "$(value fingerprint "$home/current")") return 1 ;; esac
+    before=$(value interval "$home/current")
+    if ! cp "$home/current" "$home/former.new" || ! mv "$home/former.new" "$home/former" ||
+        ! echo "$(date +%s) $(value fingerprint "$home/new")" >"$home/pending"; then
+        rm -f "$home/former.new" "$home/former" "$home/pending"
+        log "The former configuration cannot be kept in $home, so the new one waits."
         return 1
     fi
-    before=$(value interval "$home/current")
-    cp "$home/current" "$home/former"
-    echo "$(date +%s) $(value fingerprint "$home/new")" >"$home/pending"
     mv "$home/new" "$home/current"
     if ! apply "$home/current"; then
         go_back not-applied
@@ -286,7 +295,7 @@ check_in() {
         401) log "The portal does not know this router's token. The tunnel stays as it is; enrol again." ;;
         *) log "The portal did not answer as expected ($STATUS). The tunnel stays as it is." ;;
     esac
-    rm -f "$home/answer" "$home/report" "$home/new"
+    rm -f "$home/answer" "$home/report" "$home/new" "$home/token.new"
     return $changed
 }
 
@@ -294,7 +303,8 @@ check_in() {
 lock() {
     mkdir -p "$RUN" || stop "The folder $RUN cannot be made."
     if ! mkdir "$RUN/$device.lock" 2>/dev/null; then
-        kill -0 "$(cat "$RUN/$device.lock/pid" 2>/dev/null)" 2>/dev/null && exit 0
+        # Another program may have the number of a run that was killed.
+        grep -qs follow "/proc/$(cat "$RUN/$device.lock/pid" 2>/dev/null)/cmdline" && exit 0
     fi
     echo $$ >"$RUN/$device.lock/pid"
     trap 'rm -rf "$RUN/$device.lock"' EXIT
@@ -320,7 +330,8 @@ run() {
 run_by_cron() {
     asked=$(cat "$RUN/$device.asked" 2>/dev/null || echo 0)
     [ $(($(date +%s) - asked + 30)) -ge "$(value interval "$home/current")" ] || exit 0
-    sleep $(($(od -An -N1 -tu1 /dev/urandom) % 10))
+    random=$(od -An -N1 -tu1 /dev/urandom 2>/dev/null)
+    sleep $((${random:-0} % 10))
     run
 }
 
@@ -416,7 +427,7 @@ enrol() {
     send enrol "$home/token" "$home/report" "$home/answer"
     [ "$STATUS" = 200 ] || stop "The portal refused this router ($STATUS): $(cut -c 1-400 "$home/answer" 2>/dev/null)"
     is_whole "$home/answer" || stop "The portal's answer cannot be read."
-    take_token "$home/answer"
+    take_token "$home/answer" || stop "The portal's answer cannot be stored in $home."
     mv "$home/new" "$home/current"
     rm -f "$home/answer" "$home/report"
     settle_in
@@ -425,7 +436,7 @@ enrol() {
 # Put the files in their place, in place of those of an earlier enrolment.
 settle_in() {
     device=$(value device "$home/current")
-    case $device in vpn_*[!a-z0-9_]* | "") stop "The portal's answer cannot be read." ;; esac
+    is_tunnel "$device" || stop "The portal's answer cannot be read."
     rm -rf "${DIR:?}/$device"
     mv "$home" "$DIR/$device" || stop "The folder $DIR/$device cannot be made."
     home=$DIR/$device
@@ -437,8 +448,16 @@ settle_in() {
     run
 }
 
+# A tunnel of the portal, and so a folder of its own.
+is_tunnel() {
+    case $1 in vpn_*[!a-z0-9_]*) return 1 ;; vpn_?*) return 0 ;; *) return 1 ;; esac
+}
+
 device=${2:-}
 home=$DIR/$device
+case ${1:-} in
+    run | cron | end) is_tunnel "$device" || stop "Name a tunnel: follow $1 vpn_…" ;;
+esac
 case ${1:-} in
     enrol) enrol ;;
     run) run ;;

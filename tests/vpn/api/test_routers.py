@@ -19,7 +19,9 @@ from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.routers import REPORT, enrol, enrolled, new_key, placed, words_of
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import delete_peer, update_peer
-from vpn.actions.sites.router import end_router, offer_again, offer_enrolment
+from vpn.actions.profiles.profile import digest_of
+from vpn.actions.sites.check_in import CheckIn, check_in, find_router
+from vpn.actions.sites.router import RouterNotFound, end_router, offer_again, offer_enrolment
 from vpn.choices import KeyCustody, Platform, Protocol
 from vpn.models import Instance, Peer, Router, Server, Site
 
@@ -226,6 +228,31 @@ def test_a_change_waits_for_the_hub_and_for_a_peer_that_may_connect(site_peer: P
     assert router.check_in().status_code == 200
 
 
+def test_a_change_of_the_hub_itself_waits_for_the_hub(site_peer: Peer) -> None:
+    router = enrolled(site_peer)
+    update_instance(site_peer.instance, mtu=1380, by=BY)
+    assert router.check_in().status_code == 304, "the router would go back, and never get it again"
+    settle(site_peer.instance)
+    assert words_of(router.check_in())["mtu"] == "1380"
+
+
+def test_a_router_whose_key_ended_gets_no_configuration(site_peer: Peer, admin_browser: Client) -> None:
+    router = enrolled(site_peer)
+    Peer.objects.update(key_custody=KeyCustody.PORTAL)
+    router.applied = "0" * 64
+    assert router.check_in().status_code == 304
+    assert "Enrol the router again." in admin_browser.get(f"/peers/{site_peer.pk}/").content.decode()
+
+
+def test_the_page_says_what_a_router_does_not_set_up(site_peer: Peer, admin_browser: Client) -> None:
+    router = enrolled(site_peer)
+    router.check_in()
+    words = "Its program does not touch the router&#x27;s firewall"
+    assert words not in admin_browser.get(f"/peers/{site_peer.pk}/").content.decode()
+    Peer.objects.update(is_exit=True)
+    assert words in admin_browser.get(f"/peers/{site_peer.pk}/").content.decode()
+
+
 def test_what_it_went_back_from_is_not_offered_again_until_it_changes_or_an_admin_says_so(site_peer: Peer) -> None:
     router = enrolled(site_peer)
     former = router.applied
@@ -280,6 +307,32 @@ def test_its_token_is_renewed_and_the_former_one_works_until_the_new_one_was_use
     assert router.check_in().status_code == 304
     refused(Caller(former).post("/router/check-in", {"version": 1}), 401, "token-invalid")
     refused(Caller(lost).post("/router/check-in", {"version": 1}), 401, "token-invalid")
+
+
+def test_a_renewed_token_brings_nothing_that_it_went_back_from(site_peer: Peer) -> None:
+    router = enrolled(site_peer)
+    former = router.applied
+    update_instance(site_peer.instance, pushed_routes=["198.51.100.0/24"], by=BY)
+    settle(site_peer.instance)
+    failed = words_of(router.check_in())["fingerprint"]
+    Router.objects.update(token_made_at=timezone.now() - timedelta(days=29))
+    body = {"version": 1, "applied": former, "rolled_back": {"fingerprint": failed, "why": "no-handshake"}}
+    answer = Caller(router.token).post("/router/check-in", body)
+    assert list(words_of(answer)) == ["token"]
+    assert answer.content.decode().startswith("# vpn-portal 1\ntoken ")
+    assert answer.content.endswith(b"\n# end\n")
+    router.token, router.applied = words_of(answer)["token"], former
+    assert router.check_in().status_code == 304
+
+
+def test_a_check_in_does_not_take_the_place_of_a_router_that_enrolled_meanwhile(site_peer: Peer) -> None:
+    former = enrolled(site_peer)
+    row = find_router(former.token)
+    newer = enrolled(site_peer)
+    row.next_digest = digest_of(former.token)
+    with pytest.raises(RouterNotFound):
+        check_in(row, former.token, CheckIn(applied="0" * 64), by=BY)
+    assert newer.check_in().status_code == 304
 
 
 @pytest.mark.parametrize("ending", ["revoked", "deleted", "instance"])

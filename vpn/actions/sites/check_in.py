@@ -17,9 +17,10 @@ from portal.database import lock_wait
 from portal.models import Principal
 from vpn.actions.profiles.profile import digest_of
 from vpn.actions.sites.router import RouterNotFound
+from vpn.choices import KeyCustody
 from vpn.models import Peer, Router
 from vpn.profiles.known import known_digests
-from vpn.routers.configuration import configuration_of, endpoint_of, fingerprint_of, with_token
+from vpn.routers.configuration import configuration_of, endpoint_of, fingerprint_of, token_alone, with_token
 
 logger = logging.getLogger(__name__)
 # A token is replaced after this time, so that none is used for 30 days.
@@ -62,7 +63,8 @@ def find_router(token: str) -> Router:
 def check_in(router: Router, token: str, said: CheckIn, *, by: Principal) -> str:
     """Note what a router of `find_router` said; returns its new configuration, or "" if nothing changed.
 
-    A configuration from which it went back is not offered again. One that the hub does not have yet waits.
+    A configuration from which it went back is not offered again. One that the hub does not have yet waits. Raises
+    RouterNotFound if the token ended meanwhile.
     """
     peer = router.peer
     if peer is None:
@@ -74,11 +76,19 @@ def check_in(router: Router, token: str, said: CheckIn, *, by: Principal) -> str
     _write(router, noted, is_news=is_news, by=by)
     if said.applied == wanted:
         _note_delivery(peer, by=by)
-    is_due = wanted not in {said.applied, noted.get("refused", router.refused)} and peer.is_on_hub and peer.is_admitted
-    if peer.is_openvpn or not endpoint_of(peer) or not (is_due or new_token):
-        return ""
-    configuration = configuration_of(peer)
-    return with_token(configuration, new_token) if new_token else configuration
+    is_wanted = wanted not in {said.applied, noted.get("refused", router.refused)}
+    if is_wanted and _is_usable(peer):
+        configuration = configuration_of(peer)
+        return with_token(configuration, new_token) if new_token else configuration
+    return token_alone(new_token) if new_token else ""
+
+
+def _is_usable(peer: Peer) -> bool:
+    """Would the hub answer the router with the peer's present configuration? Else the router would go back from it."""
+    instance = peer.instance
+    has_own_key = not peer.is_openvpn and peer.key_custody == KeyCustody.DEVICE
+    is_at_hub = peer.is_on_hub and instance.whole_generation <= instance.applied_generation
+    return has_own_key and is_at_hub and peer.is_admitted and bool(endpoint_of(peer))
 
 
 # What differs at each check-in.
@@ -117,7 +127,8 @@ def _renew_token(router: Router, token: str, noted: dict[str, Any]) -> str:
 
 
 def _write(router: Router, noted: dict[str, Any], *, is_news: bool, by: Principal) -> None:
-    rows = Router.objects.filter(pk=router.pk, ended_at=None)
+    # Guarded by its token: another router may have enrolled meanwhile.
+    rows = Router.objects.filter(pk=router.pk, ended_at=None, digest=router.digest)
     if not is_news:
         try:
             with lock_wait(_PATIENCE):
@@ -126,7 +137,8 @@ def _write(router: Router, noted: dict[str, Any], *, is_news: bool, by: Principa
             logger.warning("A check-in was not noted: %s", type(error).__name__)
         return
     with transaction.atomic():
-        rows.update(**noted)
+        if not rows.update(**noted):
+            raise RouterNotFound
         if "refused" in noted and router.peer is not None:
             acted(by, "router rolled back", router.peer, details={"reason": noted["refused_why"]})
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from vpn.actions.sites.router import why_no_enrolment
+from vpn.choices import KeyCustody
 from vpn.models import Peer, Router
 from vpn.routers.configuration import fingerprint_of
 
@@ -54,7 +55,7 @@ def router_shown(peer: Peer) -> RouterShown | None:
             return None
         return _not_enrolled(peer, row)
     wanted = "" if peer.is_openvpn else fingerprint_of(peer)
-    tone, word, advice = _state(row, wanted, reason)
+    tone, word, advice = _state(peer, row, wanted, reason)
     return RouterShown(
         tone,
         word,
@@ -87,10 +88,13 @@ def _open_until(row: Router | None) -> datetime | None:
     return row.enrolment_ends_at if row.enrolment_ends_at > timezone.now() else None
 
 
-def _state(row: Router, wanted: str, reason: str) -> tuple[str, str, str]:
+def _state(peer: Peer, row: Router, wanted: str, reason: str) -> tuple[str, str, str]:
     """Tone, word and advice for an enrolled router."""
     if reason:
         return "bad", _("Does not follow"), reason
+    if peer.key_custody != KeyCustody.DEVICE:
+        advice = _("The peer got another key since, so the router's own key ended. Enrol the router again.")
+        return "bad", _("Does not follow"), advice
     if missed := missed_check_ins(row):
         words = ngettext("It missed %(count)s check-in.", "It missed %(count)s check-ins.", missed) % {"count": missed}
         advice = _("Look whether the router is on and reaches the portal; its tunnel goes on without the portal.")
@@ -104,8 +108,18 @@ def _state(row: Router, wanted: str, reason: str) -> tuple[str, str, str]:
     if row.checked_in_at is None:
         return "waiting", _("Enrolled"), _("It has not checked in yet.")
     if row.applied == wanted:
-        return "good", _("Up to date"), ""
+        return "good", _("Up to date"), _by_hand(peer)
     return "waiting", _("Update under way"), _("The router fetches the change at its next check-in.")
+
+
+def _by_hand(peer: Peer) -> str:
+    """What an enrolled router does not set up by itself."""
+    if not (peer.aliases or peer.is_exit or peer.instance.management_sources):
+        return ""
+    return _(
+        "Its program does not touch the router's firewall: set up an alias subnet, an exit and access for management "
+        "by hand, as “Show profile” says."
+    )
 
 
 def missed_check_ins(row: Router) -> int:
