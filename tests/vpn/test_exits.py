@@ -22,6 +22,7 @@ from vpn.actions.peers.peer import create_site_peer, delete_peer, update_peer
 from vpn.choices import Platform
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer, Site
+from vpn.plan.rows import Row
 from vpn.profiles.exits import Exit, with_exit
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
@@ -50,6 +51,12 @@ def laptop(client_peer: Peer) -> Peer:
     """A device that sends all traffic."""
     update_peer(client_peer, route_all=True, by=BY)
     return fresh(client_peer)
+
+
+def test_a_plan_of_those_without_exit_and_alias_is_read_by_earlier_releases(site_peer: Peer) -> None:
+    document = Row.of(fresh(site_peer)).document()
+    assert not {"is_exit", "exit_site", "site__alias"} & document.keys()
+    assert Row.from_document(document) == Row.of(fresh(site_peer))
 
 
 def test_the_hub_is_told_the_exit_and_who_chose_it_alone(instance: Instance, exit_peer: Peer, laptop: Peer) -> None:

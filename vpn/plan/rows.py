@@ -16,7 +16,7 @@ from vpn.plan.delta import Delta, Record
 from vpn.wire.documents import RuleDocument
 
 _ATTEMPTS: Final = 5
-_OF_EXITS: Final = frozenset({"is_exit", "exit_site"})
+_OF_LATER: Final = frozenset({"is_exit", "exit_site", "site__alias"})
 
 
 class Row(NamedTuple):
@@ -78,12 +78,12 @@ class Row(NamedTuple):
         )
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON data. Without an exit it has the keys that earlier releases read during an upgrade."""
+        """The same as JSON data. Without exit and alias it has the keys that earlier releases read."""
         values = self._asdict().items()
         return {
             name: str(value) if isinstance(value, UUID) else value
             for name, value in values
-            if value is not None or name not in _OF_EXITS
+            if value is not None or name not in _OF_LATER
         }
 
     @classmethod
