@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 from uuid import UUID
 
+from vpn.addressing.aliases import Alias
 from vpn.addressing.networks import Network, contains, is_default_route
 from vpn.addressing.routes import SplitRoutes
 from vpn.models import Instance, Peer
@@ -62,11 +63,16 @@ class Advertising(Protocol):
     def pk(self) -> UUID: ...
     @property
     def subnets(self) -> list[str]: ...
+    @property
+    def aliases(self) -> tuple[Alias, ...]: ...
 
 
 def own_networks_of(peer: Advertising, sites: SiteSubnets) -> set[Network]:
-    """The networks that a site advertises itself; no route for them leads into its tunnel."""
-    return {*sites.get(peer.pk, ()), *map(parse_network, peer.subnets)}
+    """The networks that a site has itself; no route for them leads into its tunnel.
+
+    Another site may advertise the LAN behind an alias as it is: a route for it would take the router's own machines.
+    """
+    return {*sites.get(peer.pk, ()), *map(parse_network, peer.subnets), *(alias.lan for alias in peer.aliases)}
 
 
 def left_out(peer: Peer, sites: SiteSubnets) -> list[str]:

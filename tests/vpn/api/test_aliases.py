@@ -61,6 +61,22 @@ def test_an_alias_connects_a_second_site_with_the_same_lan(
     assert sorted(routes) == [[ALIAS], [LAN]]
 
 
+def test_the_other_sites_equal_lan_is_no_route_of_a_router_with_an_alias(
+    api: Caller, instance: Instance, berlin: Peer, paris: Site
+) -> None:
+    # The route would take the router's own machines; wg-quick refuses it and takes the tunnel down.
+    told(api.put(f"/sites/{paris.pk}", {"alias": [entry()]}), 200)
+    told(connect(api, instance, paris), 201)
+    factories.settle(instance)
+    peer = Peer.objects.get(site=paris)
+    assert LAN not in files_of(peer)["conf"].content
+    assert ALIAS in files_of(Peer.objects.get(pk=berlin.pk))["conf"].content
+    deliver_profile(peer, by=BY)
+    assert profile_state(Peer.objects.get(pk=peer.pk)) == ProfileState.CURRENT
+    [listed] = [one for one in told(api.get(f"/instances/{instance.pk}/peers"), 200) if one["id"] == str(peer.pk)]
+    assert listed["profile_state"] == "current"
+
+
 def test_the_lan_of_an_alias_is_never_advertised_itself(api: Caller, instance: Instance, paris: Site) -> None:
     told(api.put(f"/sites/{paris.pk}", {"alias": [entry()]}), 200)
     peer = told(connect(api, instance, paris, subnets=[LAN, "10.9.0.0/24"]), 201)
