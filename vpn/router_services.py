@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from django.db.models import TextChoices
 
 from vpn.wire.documents import RuleDocument
-from vpn.wire.rules import ROUTERS
+from vpn.wire.rules import ANY, ROUTERS
 
 # More are better put into a group; each is a rule of the hub for each service.
 MOST_SOURCES: Final = 20
@@ -82,16 +82,20 @@ def service_names(values: Collection[str]) -> str:
 
 
 def management_rules(services: Collection[str], sources: Collection[str]) -> list[RuleDocument]:
-    """The rules that let these sources reach these services at the tunnel addresses of all routers."""
+    """The rules that let these sources alone reach these services at the tunnel addresses of all routers.
+
+    The files of routers accept the whole pool where a group manages, so the hub drops what others send there.
+    """
+    ends = [*((source, "accept") for source in sources), (ANY, "drop")] if sources else []
     return [
         {
             "id": str(uuid5(_RULES, f"{source} {service.value}")),
-            "action": "accept",
+            "action": action,
             "protocol": PORTS[service].protocol,
             "ports": [PORTS[service].number, PORTS[service].number],
             "source": source,
             "destination": ROUTERS,
         }
-        for source in sources
+        for source, action in ends
         for service in services_of(services)
     ]

@@ -85,6 +85,8 @@ def test_the_rules_come_first_and_name_the_routers_own_addresses(
         ("accept", "udp", (161, 161), end, "routers"),
         ("accept", "tcp", (22, 22), f"group:{group.pk}", "routers"),
         ("accept", "udp", (161, 161), f"group:{group.pk}", "routers"),
+        ("drop", "tcp", (22, 22), "any", "routers"),
+        ("drop", "udp", (161, 161), "any", "routers"),
         ("drop", "any", None, "any", "any"),
     ]
     reach = Reach(spec_of(hub))
@@ -94,6 +96,21 @@ def test_the_rules_come_first_and_name_the_routers_own_addresses(
     assert not reach.passes("10.1.0.9", branch, "tcp", 443)
     assert not reach.passes("10.1.0.9", "10.2.0.9", "tcp", 22)
     assert not reach.passes("10.2.0.9", address_of(hub, site__name="Headquarters"), "tcp", 22)
+
+
+def test_nobody_else_reaches_them_where_peers_may_reach_each_other(
+    hub: Instance, headquarters: Site, group: Group
+) -> None:
+    update_instance(hub, firewall_policy="allow", by=BY)
+    branch, device = address_of(hub, site__name="Branch"), address_of(hub, type="client")
+    assert Reach(spec_of(hub)).passes("10.1.0.9", branch, "tcp", 22)
+    # The router accepts the whole pool for a group: the hub has to tell who of it may pass.
+    let(hub, f"group:{group.pk}")
+    reach = Reach(spec_of(hub))
+    assert reach.passes(device, branch, "tcp", 22)
+    assert not reach.passes("10.1.0.9", branch, "tcp", 22)
+    assert reach.passes("10.1.0.9", branch, "tcp", 443)
+    assert reach.passes("10.1.0.9", "10.2.0.9", "tcp", 22)
 
 
 def test_it_travels_as_a_delta_with_the_tags_of_routers(hub: Instance, headquarters: Site) -> None:
@@ -210,7 +227,7 @@ def test_it_can_be_tried_and_taken_back(hub: Instance, headquarters: Site, group
     settle(hub)
     let(hub, f"site:{headquarters.pk}", services=("ssh", "https"), confirm_within=120)
     trial = compile_spec(hub.pk).document["trial"]
-    assert [rule["source"] for rule in trial["former"]["rules"]] == [f"group:{group.pk}"]
+    assert [rule["source"] for rule in trial["former"]["rules"]] == [f"group:{group.pk}", "any"]
     # The device keeps its tag for the former rules.
     device = hub.peers.get(type="client")
     assert f"group:{group.pk}" in compile_spec(hub.pk).document["peers"][str(device.pk)]["tags"]
