@@ -88,3 +88,33 @@ def test_a_lock_of_a_run_that_was_killed_is_no_lock(home: Path) -> None:
         done = _follow(home, "run", DEVICE)
         other.kill()
     assert (home.parent.parent / "run" / f"{DEVICE}.asked").exists(), done.stderr
+
+
+def test_a_handshake_from_before_the_clock_was_set_has_no_age(home: Path) -> None:
+    folder = home.parent.parent
+    (folder / "given").write_text(OLD)
+    _program(folder / "programs" / "wg", '[ "$3" != latest-handshakes ] || echo "key 5"')
+    give = f'while [ "$1" != --data-binary ]; do shift; done; cat "${{2#@}}" >{folder}/said; echo 304'
+    _program(folder / "programs" / "curl", give)
+    assert _follow(home, "run", DEVICE).returncode == 0
+    assert '"handshake_age": null' in (folder / "said").read_text()
+
+
+def test_a_damaged_configuration_does_not_stop_check_ins_by_cron(home: Path) -> None:
+    folder = home.parent.parent
+    (folder / "given").write_text("")
+    for name in ("current", "applied"):
+        (home / name).write_text("")
+    _program(folder / "programs" / "sleep", "exit 0")
+    done = _follow(home, "cron", DEVICE)
+    assert (folder / "run" / f"{DEVICE}.asked").exists(), done.stderr
+
+
+def test_a_damaged_note_of_a_change_does_not_make_it_good(home: Path) -> None:
+    folder = home.parent.parent
+    (folder / "given").write_text(OLD)
+    (home / "pending").write_text("")
+    _program(folder / "programs" / "ping", "exit 1")
+    _program(folder / "programs" / "sleep", "exit 0")
+    done = _follow(home, "run", DEVICE)
+    assert "There was no handshake" in done.stderr

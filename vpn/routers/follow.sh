@@ -190,7 +190,7 @@ drop_routes() {
 
 # Wait for the hub's answer; else go back to the former configuration.
 settle() {
-    read -r since fingerprint <"$home/pending" || since=0
+    read -r since fingerprint <"$home/pending" || since=$(date +%s)
     waited=0
     while [ "$waited" -lt "$ROLLBACK" ]; do
         if [ "$(handshake)" -ge "$since" ] ||
@@ -265,6 +265,8 @@ report() {
     age=null
     [ "$at" -gt 0 ] && age=$(($(date +%s) - at))
     [ "$age" = null ] || [ "$age" -ge 0 ] || age=0
+    # A handshake from before the clock was set.
+    [ "$age" = null ] || [ "$age" -lt 1000000000 ] || age=null
     printf '{"version": %s, "applied": %s, "handshake_age": %s, "addresses": %s' "$VERSION" \
         "$(json_text "$(value fingerprint "$home/applied")")" "$age" "$(addresses | json_list)"
     if [ -f "$home/refused" ]; then
@@ -329,7 +331,8 @@ run() {
 # cron runs once a minute: wait up to ten seconds, and leave out runs of a longer interval.
 run_by_cron() {
     asked=$(cat "$RUN/$device.asked" 2>/dev/null || echo 0)
-    [ $(($(date +%s) - asked + 30)) -ge "$(value interval "$home/current")" ] || exit 0
+    interval=$(value interval "$home/current")
+    [ $(($(date +%s) - asked + 30)) -ge "${interval:-60}" ] || exit 0
     random=$(od -An -N1 -tu1 /dev/urandom 2>/dev/null)
     sleep $((${random:-0} % 10))
     run
