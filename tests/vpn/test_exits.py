@@ -19,13 +19,16 @@ from tests.vpn.api.caller import Caller
 from tests.vpn.profiles.router_samples import ROUTER
 from tests.vpn.profiles.vyos_shell import paste
 from vpn.actions.peers.peer import create_site_peer, delete_peer, update_peer
-from vpn.choices import Platform
+from vpn.actions.profiles.profile import deliver_profile
+from vpn.choices import Platform, ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer, Site
 from vpn.plan.rows import Row
 from vpn.profiles.exits import Exit, with_exit
+from vpn.profiles.known import known_digests
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
+from vpn.profiles.state import current_digest, profile_state
 from vpn.wire.peers import EVERYTHING
 from vpn.wire.spec import parse_spec
 
@@ -57,6 +60,19 @@ def test_a_plan_of_those_without_exit_and_alias_is_read_by_earlier_releases(site
     document = Row.of(fresh(site_peer)).document()
     assert not {"is_exit", "exit_site", "site__alias"} & document.keys()
     assert Row.from_document(document) == Row.of(fresh(site_peer))
+
+
+def test_a_new_exit_outdates_the_files_of_its_router_and_so_does_its_end(site_peer: Peer) -> None:
+    states = []
+    for is_exit in (True, False):
+        settle(Instance.objects.get(pk=site_peer.instance_id))
+        deliver_profile(fresh(site_peer), by=BY)
+        states.append(profile_state(fresh(site_peer)))
+        update_peer(fresh(site_peer), is_exit=is_exit, by=BY)
+        states.append(profile_state(fresh(site_peer)))
+        peer = fresh(site_peer)
+        assert known_digests(peer.instance).current(peer) == current_digest(peer)
+    assert states == [ProfileState.CURRENT, ProfileState.OUTDATED] * 2
 
 
 def test_the_hub_is_told_the_exit_and_who_chose_it_alone(instance: Instance, exit_peer: Peer, laptop: Peer) -> None:

@@ -32,7 +32,7 @@ def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     if peer.instance.management_sources and sites is None:
         sites = site_subnets(peer.instance)
     access = router_access(peer.instance, peer, peer.site, SiteSubnets() if sites is None else sites)
-    return _with_access(_with_router(digest, peer.site), access)
+    return _with_access(_with_router(_with_exit(digest, peer), peer.site), access)
 
 
 class Router(Protocol):
@@ -57,6 +57,8 @@ class Compared(Advertising, Protocol):
     def public_key(self) -> str: ...
     @property
     def route_all(self) -> bool: ...
+    @property
+    def is_exit(self) -> bool | None: ...
 
 
 def is_digest(delivered: str, digest: str, router: Router | None) -> bool:
@@ -71,6 +73,13 @@ def is_digest(delivered: str, digest: str, router: Router | None) -> bool:
 def _with_router(digest: str, router: Router) -> str:
     aliases = "".join(f" {text}" for text in router.alias or ())
     return hashlib.sha256(f"{digest} {router.platform} {router.platform_version}{aliases}".encode()).hexdigest()
+
+
+def _with_exit(digest: str, peer: Compared) -> str:
+    """The digest with a site's part as an exit, for which its router has files; the same if it never was one."""
+    if peer.is_exit is None:
+        return digest
+    return hashlib.sha256(f"{digest} exit {peer.is_exit}".encode()).hexdigest()
 
 
 def router_access(instance: Instance, peer: Compared, router: Router, sites: SiteSubnets) -> RouterAccess:
@@ -159,6 +168,7 @@ class ProfileDigests:
     def is_digest_of(self, peer: Compared, delivered: str, digest: str, router: Router | None) -> bool:
         """As `is_digest`, for a peer, with what a site's router accepts for its management."""
         access = NO_ACCESS if router is None else router_access(self._instance, peer, router, self.sites)
+        digest = _with_exit(digest, peer)
         if router is None or not access:
             return is_digest(delivered, digest, router)
         return delivered == _with_access(_with_router(digest, router), access)
@@ -169,7 +179,7 @@ class ProfileDigests:
         if peer.site is None:
             return digest
         access = router_access(self._instance, peer, peer.site, self.sites)
-        return _with_access(_with_router(digest, peer.site), access)
+        return _with_access(_with_router(_with_exit(digest, peer), peer.site), access)
 
     def _without_router(self, peer: Peer) -> str:
         return _configuration_digest(peer, self.sites) if peer.is_openvpn else self.of_wireguard(peer)
@@ -187,7 +197,7 @@ class ProfileDigests:
 
     def _of_site(self, peer: Compared) -> str:
         """The same as `of_wireguard`. Kept, as the digest of a site covers the routes to all other sites."""
-        facts = (peer.type, peer.host, peer.public_key, peer.route_all, *peer.subnets)
+        facts = (peer.type, peer.host, peer.public_key, peer.route_all, *peer.subnets, *map(str, peer.aliases))
         known = self._of_sites.get(peer.pk)
         if known is None or known[0] != facts:
             known = self._of_sites[peer.pk] = facts, self._digest_of_site(peer)

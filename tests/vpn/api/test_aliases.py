@@ -17,7 +17,8 @@ from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer, Revision, Site
 from vpn.profiles.formats import files_of
-from vpn.profiles.state import profile_state
+from vpn.profiles.known import known_digests
+from vpn.profiles.state import current_digest, profile_state
 
 pytestmark = pytest.mark.both_databases
 
@@ -75,6 +76,13 @@ def test_the_other_sites_equal_lan_is_no_route_of_a_router_with_an_alias(
     assert profile_state(Peer.objects.get(pk=peer.pk)) == ProfileState.CURRENT
     [listed] = [one for one in told(api.get(f"/instances/{instance.pk}/peers"), 200) if one["id"] == str(peer.pk)]
     assert listed["profile_state"] == "current"
+    # The same alias for another LAN: the subnets stay, the routes do not.
+    known = known_digests(Instance.objects.select_related("server").get(pk=instance.pk))
+    assert known.of_wireguard(Peer.objects.get(pk=peer.pk))
+    told(api.put(f"/sites/{paris.pk}", {"alias": [entry(lan="192.168.89.0/24")]}), 200)
+    peer = Peer.objects.get(pk=peer.pk)
+    assert peer.subnets == [ALIAS]
+    assert known.current(peer) == current_digest(peer)
 
 
 def test_the_lan_of_an_alias_is_never_advertised_itself(api: Caller, instance: Instance, paris: Site) -> None:
