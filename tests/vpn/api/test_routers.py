@@ -244,6 +244,14 @@ def test_a_router_whose_key_ended_gets_no_configuration(site_peer: Peer, admin_b
     assert "Enrol the router again." in admin_browser.get(f"/peers/{site_peer.pk}/").content.decode()
 
 
+def test_a_router_of_another_platform_follows_no_more_as_its_page_says(site_peer: Peer, admin_browser: Client) -> None:
+    router = enrolled(site_peer)
+    Site.objects.update(platform=Platform.ROUTEROS7)
+    router.applied = "0" * 64
+    assert "Does not follow" in admin_browser.get(f"/peers/{site_peer.pk}/").content.decode()
+    assert router.check_in().status_code == 304
+
+
 def test_the_page_says_what_a_router_does_not_set_up(site_peer: Peer, admin_browser: Client) -> None:
     router = enrolled(site_peer)
     router.check_in()

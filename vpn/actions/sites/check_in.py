@@ -16,7 +16,7 @@ from portal.actions.acting import acted
 from portal.database import lock_wait
 from portal.models import Principal
 from vpn.actions.profiles.profile import digest_of
-from vpn.actions.sites.router import RouterNotFound
+from vpn.actions.sites.router import RouterNotFound, why_no_enrolment
 from vpn.choices import KeyCustody
 from vpn.models import Peer, Router
 from vpn.profiles.known import known_digests
@@ -86,7 +86,7 @@ def check_in(router: Router, token: str, said: CheckIn, *, by: Principal) -> str
 def _is_usable(peer: Peer) -> bool:
     """Would the hub answer the router with the peer's present configuration? Else the router would go back from it."""
     instance = peer.instance
-    has_own_key = not peer.is_openvpn and peer.key_custody == KeyCustody.DEVICE
+    has_own_key = not why_no_enrolment(peer) and peer.key_custody == KeyCustody.DEVICE
     is_at_hub = peer.is_on_hub and instance.whole_generation <= instance.applied_generation
     return has_own_key and is_at_hub and peer.is_admitted and bool(endpoint_of(peer))
 
