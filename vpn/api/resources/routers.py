@@ -37,7 +37,7 @@ _RETRY_AFTER = 5
 
 @router.post(
     f"{PATH}/enrolment",
-    response=answers({201: EnrolmentOut}, 403, 404, 409),
+    response=answers({201: EnrolmentOut}, 403, 404, 409, 422),
     openapi_extra=takes(None, "Idempotency-Key"),
     summary="Offer a router its enrolment",
 )
