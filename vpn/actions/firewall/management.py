@@ -41,7 +41,7 @@ def cleaned_management(locked: Instance, changes: Mapping[str, Any]) -> dict[str
         errors = (
             {SOURCES: [_("Choose at least one site or group that may use these services.")]}
             if services
-            else {SERVICES: [_("Choose at least one service, or nobody who may manage routers.")]}
+            else {SERVICES: [_("Choose at least one service, or remove all who may manage routers.")]}
         )
     if errors:
         raise InvalidSettings(errors)
